@@ -1,0 +1,3 @@
+"""liveroom: the business backend for interactive live rooms."""
+
+__version__ = "0.1.0"

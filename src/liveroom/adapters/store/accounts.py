@@ -1,0 +1,175 @@
+"""Accounts in SQL."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from liveroom.adapters.store.dialect import among, several
+from liveroom.adapters.store.engine import Database
+from liveroom.adapters.store.sealing import Seal
+from liveroom.adapters.store.sessions import end_sessions_of
+from liveroom.adapters.store.tables import accounts, ids
+from liveroom.model import Account, Credential
+from liveroom.ports import IdSource, NewAccount, Profile
+
+_COLUMNS = [accounts.c[name] for name in Account.__struct_fields__]
+_BY_ID = select(*_COLUMNS).where(among(accounts.c.tenant, accounts.c.user_id))
+# Each name of each tenant: what was not asked for is not looked at.
+_BY_USERNAME = select(*_COLUMNS, accounts.c.salt_key, accounts.c.salt).where(
+    accounts.c.tenant.in_(bindparam("tenants", expanding=True)),
+    accounts.c.username.in_(bindparam("names", expanding=True)),
+)
+_BY_USERNAME_LOCKED = _BY_USERNAME.with_for_update()
+_BY_PHONE = select(*_COLUMNS).where(accounts.c.tenant == bindparam("tenant"), accounts.c.phone == bindparam("phone"))
+_ID_TAKEN = select(ids.c.id).where(ids.c.tenant == bindparam("tenant"), ids.c.id == bindparam("id"))
+_LOCK = (
+    select(accounts.c.tenant, accounts.c.user_id)
+    .where(among(accounts.c.tenant, accounts.c.user_id))
+    .order_by(accounts.c.tenant, accounts.c.user_id)
+    .with_for_update()
+)
+
+_DELETE = delete(accounts).where(among(accounts.c.tenant, accounts.c.user_id))
+
+Key = tuple[str, str]
+
+
+async def lock_accounts(connection: AsyncConnection, keys: Iterable[Key]) -> set[Key]:
+    """Lock these accounts, in order; answers which there are."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return set()
+    result = await connection.execute(_LOCK, {"keys": wanted})
+    return {(tenant, user_id) for tenant, user_id in result}
+
+
+async def claim_id(connection: AsyncConnection, tenant: str, source: IdSource, kind: str, owner: str) -> str:
+    """Take an id that is and was nothing else; `owner` "" is the id itself."""
+    while True:
+        candidate = source()
+        if (await connection.execute(_ID_TAKEN, {"tenant": tenant, "id": candidate})).first() is not None:
+            continue
+        row = {"tenant": tenant, "id": candidate, "kind": kind, "user_id": owner or candidate}
+        try:
+            async with connection.begin_nested():
+                await connection.execute(ids.insert(), row)
+        except IntegrityError:
+            continue  # drawn elsewhere at the same moment
+        return candidate
+
+
+class SqlAccounts:
+    def __init__(self, database: Database, seal: Seal) -> None:
+        self._database = database
+        self._seal = seal
+        self._by_id = database.looked_up(self._read_by_id)
+        self._by_username = database.looked_up(self._read_by_username)
+
+    async def register(self, new: NewAccount, salt: str) -> Account | None:
+        sealed = self._seal.close(salt, f"{new.tenant}:{new.username}")
+        secret = {"salt_key": self._seal.key_id, "salt": sealed}
+        return await self._database.write(lambda connection: self._insert(connection, new, secret))
+
+    async def vouch(self, new: NewAccount, profile: Profile) -> tuple[Account, bool]:
+        known = await self.credential(new.tenant, new.username)
+        if known is not None and known.salt is None and _unchanged(known.account, profile):
+            return known.account, False
+        return await self._database.write(lambda connection: self._vouch(connection, new, profile))
+
+    async def find(self, tenant: str, user_id: str) -> Account | None:
+        return await self._by_id((tenant, user_id))
+
+    async def find_by_phone(self, tenant: str, phone: str) -> Account | None:
+        rows = await self._database.read(_BY_PHONE, {"tenant": tenant, "phone": phone})
+        return Account(*rows[0]) if rows else None
+
+    async def credential(self, tenant: str, username: str) -> Credential | None:
+        return await self._by_username((tenant, username))
+
+    async def update(self, tenant: str, user_id: str, profile: Profile) -> bool:
+        async def write(connection: AsyncConnection) -> bool:
+            if not await lock_accounts(connection, [(tenant, user_id)]):
+                return False
+            if facts := _named(profile):
+                await _change(connection, tenant, user_id, facts)
+            return True
+
+        return await self._database.write(write)
+
+    async def _insert(self, connection: AsyncConnection, new: NewAccount, facts: dict[str, Any]) -> Account | None:
+        taken = await connection.execute(_BY_USERNAME, {"tenants": [new.tenant], "names": [new.username]})
+        if taken.first() is not None:
+            return None
+        try:
+            async with connection.begin_nested():
+                user_id = await claim_id(connection, new.tenant, new.ids, "account", "")
+                account = Account(new.tenant, user_id, new.username, avatar=new.avatar, created_at=new.created_at)
+                row = {column.name: getattr(account, column.name) for column in _COLUMNS}
+                await connection.execute(accounts.insert(), {**row, **facts})
+        except IntegrityError:
+            # Somebody else took the name, or an unlikely id, at the same moment.
+            taken = await connection.execute(_BY_USERNAME, {"tenants": [new.tenant], "names": [new.username]})
+            if taken.first() is not None:
+                return None
+            raise
+        return account
+
+    async def _vouch(self, connection: AsyncConnection, new: NewAccount, profile: Profile) -> tuple[Account, bool]:
+        account, ended = await self._insert(connection, new, {}), False
+        while account is None:
+            known = (
+                await connection.execute(_BY_USERNAME_LOCKED, {"tenants": [new.tenant], "names": [new.username]})
+            ).first()
+            if known is None:  # it went meanwhile
+                account = await self._insert(connection, new, {})
+                continue
+            account, ended = Account(*known[: len(_COLUMNS)]), known.salt_key is not None
+            if ended:
+                await end_sessions_of(connection, self._database.dialect, [(account.tenant, account.user_id)])
+        facts = _named(profile) | ({"salt_key": None, "salt": None} if ended else {})
+        if facts:
+            await _change(connection, account.tenant, account.user_id, facts)
+        fresh = await connection.execute(_BY_ID, {"keys": [(account.tenant, account.user_id)]})
+        return Account(*fresh.one()), ended
+
+    async def _read_by_id(self, keys: list[Key]) -> list[Account | Exception | None]:
+        rows = await self._database.read(_BY_ID, {"keys": list(set(keys))})
+        found = {(row.tenant, row.user_id): Account(*row) for row in rows}
+        return [found.get(key) for key in keys]
+
+    async def _read_by_username(self, keys: list[Key]) -> list[Credential | Exception | None]:
+        tenants, names = ({key[part] for key in keys} for part in (0, 1))
+        rows = await self._database.read(_BY_USERNAME, {"tenants": list(tenants), "names": list(names)})
+        found = {(row.tenant, row.username): self._credential(row) for row in rows}
+        return [found.get(key) for key in keys]
+
+    def _credential(self, row: Row[Any]) -> Credential:
+        account = Account(*row[: len(_COLUMNS)])
+        if row.salt_key is None:
+            return Credential(account, None)
+        context = f"{account.tenant}:{account.username}"
+        return Credential(account, self._seal.open(row.salt_key, row.salt, context))
+
+
+def _named(profile: Profile) -> dict[str, str]:
+    pairs = ((name, getattr(profile, name)) for name in profile.__struct_fields__)
+    return {name: value for name, value in pairs if value is not None}
+
+
+def _unchanged(account: Account, profile: Profile) -> bool:
+    return all(getattr(account, name) == value for name, value in _named(profile).items())
+
+
+async def _change(connection: AsyncConnection, tenant: str, user_id: str, facts: dict[str, Any]) -> None:
+    await connection.execute(
+        update(accounts).where(accounts.c.tenant == tenant, accounts.c.user_id == user_id).values(**facts)
+    )
+
+
+async def delete_accounts(connection: AsyncConnection, dialect: str, keys: list[Key]) -> None:
+    """Delete accounts with their credentials and sessions; their ids stay taken."""
+    await end_sessions_of(connection, dialect, keys)
+    await connection.execute(_DELETE, {"keys": several(keys)})

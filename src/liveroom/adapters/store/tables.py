@@ -1,0 +1,153 @@
+"""The declared tables; every key begins with the tenant, moments are milliseconds since the epoch."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    UniqueConstraint,
+)
+
+from liveroom.adapters.store.dialect import ByteText, free_text
+
+metadata = MetaData()
+
+
+def _tenant() -> Column[str]:
+    return Column("tenant", ByteText(20, ascii_only=True), primary_key=True)
+
+
+def _id(name: str, *, key: bool = False) -> Column[str]:
+    return Column(name, ByteText(48, ascii_only=True), primary_key=key, nullable=False, server_default="")
+
+
+def _text(name: str, length: int) -> Column[str]:
+    return Column(name, free_text(length), nullable=False, default="", server_default="")
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False, server_default="0")
+
+
+def _moment(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    _tenant(),
+    _id("user_id", key=True),
+    Column("username", ByteText(125), nullable=False),
+    _text("name", 125),
+    _text("avatar", 512),
+    _text("tag", 32),
+    _text("tag2", 32),
+    Column("phone", ByteText(32, ascii_only=True), nullable=False, server_default=""),
+    _text("email", 254),
+    _moment("created_at"),
+    # The registered salt, sealed; NULL once another back end vouches for the name.
+    Column("salt_key", ByteText(16, ascii_only=True)),
+    Column("salt", LargeBinary(2048)),
+    UniqueConstraint("tenant", "username", name="accounts_by_username"),
+    Index("accounts_by_phone", "tenant", "phone"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    _tenant(),
+    Column("sid", ByteText(32, ascii_only=True), primary_key=True),
+    _id("user_id"),
+    _moment("expires_at"),
+    _moment("used_at"),
+    Index("sessions_by_user", "tenant", "user_id"),
+    Index("sessions_by_expiry", "expires_at"),
+)
+
+# The log of ended sessions that every process follows; `ended_at` is the database's clock.
+endings = Table(
+    "endings",
+    metadata,
+    _tenant(),
+    Column("sid", ByteText(32, ascii_only=True), primary_key=True),
+    _moment("ended_at"),
+    Index("endings_by_moment", "ended_at"),
+)
+
+# Every id that is or ever was an account ("account"), was generated for `user_id` ("generated"),
+# or was chosen by a client ("room"). Rows stay for ever, so that no id is given out twice.
+ids = Table(
+    "ids",
+    metadata,
+    _tenant(),
+    _id("id", key=True),
+    Column("kind", ByteText(10, ascii_only=True), nullable=False),
+    _id("user_id"),
+)
+
+rooms = Table(
+    "rooms",
+    metadata,
+    _tenant(),
+    _id("room_id", key=True),
+    _count("opening"),
+    Column("state", SmallInteger, nullable=False, server_default="2"),
+    Column("category", ByteText(32), nullable=False, server_default=""),
+    _text("title", 200),
+    _text("subject", 64),
+    _text("description", 512),
+    _text("cover", 512),
+    _id("owned_by"),
+    _id("created_by"),
+    _id("updated_by"),
+    _moment("opened_at"),
+    _moment("updated_at"),
+    _count("inside"),
+    _count("joined"),
+    _count("places"),
+    _count("anchors"),
+    _count("owner_inside"),
+    _count("owner_seen"),
+    Index("rooms_newest", "tenant", "state", "opened_at", "room_id"),
+    Index("rooms_newest_of_category", "tenant", "state", "category", "opened_at", "room_id"),
+    Index("rooms_most_joined", "tenant", "state", "joined", "opened_at", "room_id"),
+    Index("rooms_most_joined_of_category", "tenant", "state", "category", "joined", "opened_at", "room_id"),
+    Index("rooms_by_owner", "tenant", "owned_by", "state"),
+)
+
+members = Table(
+    "members",
+    metadata,
+    _tenant(),
+    _id("room_id", key=True),
+    Column("opening", Integer, primary_key=True, autoincrement=False),
+    _id("user_id", key=True),
+    Column("role", ByteText(32), nullable=False, server_default=""),
+    Column("place", BigInteger),
+    _moment("entered_at"),
+    _count("anchor"),
+    Index("members_in_order", "tenant", "room_id", "opening", "place"),
+    Index("members_by_user", "tenant", "user_id", "place"),
+)
+
+# Openings that are over and whose member rows are still to be deleted.
+finished = Table(
+    "finished",
+    metadata,
+    _tenant(),
+    _id("room_id", key=True),
+    Column("opening", Integer, primary_key=True, autoincrement=False),
+)
+
+# One row a data key that ever sealed a salt: a start that cannot open it is refused.
+canaries = Table(
+    "canaries",
+    metadata,
+    Column("salt_key", ByteText(16, ascii_only=True), primary_key=True),
+    Column("sealed", LargeBinary(256), nullable=False),
+)

@@ -1,0 +1,229 @@
+"""The composition root: settings → adapters → services → endpoints → ASGI app, and the background loops."""
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, json
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+from liveroom import config, logs
+from liveroom.adapters.state import memory, redis
+from liveroom.adapters.store.accounts import SqlAccounts
+from liveroom.adapters.store.engine import Database
+from liveroom.adapters.store.keys import check_data_keys
+from liveroom.adapters.store.rooms import SqlRooms
+from liveroom.adapters.store.sealing import Seal
+from liveroom.adapters.store.sessions import SqlSessions
+from liveroom.config import Settings
+from liveroom.endpoints import metrics, openapi
+from liveroom.endpoints.accounts import AccountEndpoints
+from liveroom.endpoints.envelope import Envelope
+from liveroom.endpoints.health import HealthEndpoints
+from liveroom.endpoints.members import MemberEndpoints
+from liveroom.endpoints.presence import PresenceEndpoints
+from liveroom.endpoints.rooms import RoomEndpoints
+from liveroom.endpoints.routes import Endpoints, Route, routes
+from liveroom.endpoints.site import Page, Site
+from liveroom.errors import Refusal
+from liveroom.ports import Clock, IdSource, LimitStore
+from liveroom.services.accounts import AccountService, SignInPolicy
+from liveroom.services.limits import Limits
+from liveroom.services.members import MemberService
+from liveroom.services.rooms import RoomService
+from liveroom.services.tenants import Tenants
+from liveroom.services.tokens import TokenService
+
+FIRST_ID, LAST_ID = 10_000_000, 2**31 - 1
+FOLLOW_S = 0.4
+PRUNE_S = 5.0
+NOTE_S = 5.0
+DOCS = Path(__file__).parent / "static" / "docs"
+
+log = logging.getLogger(__name__)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def random_id() -> str:
+    return str(FIRST_ID + secrets.randbelow(LAST_ID - FIRST_ID + 1))
+
+
+class Services(Struct, frozen=True):
+    """The rules, wired to their back ends."""
+
+    tenants: Tenants
+    tokens: TokenService
+    accounts: AccountService
+    rooms: RoomService
+    members: MemberService
+
+
+class Liveroom:
+    """One process of the service: what it holds open, what it serves, what it does by itself."""
+
+    def __init__(self, settings: Settings, clock: Clock = now_ms, ids: IdSource = random_id) -> None:
+        self.settings = settings
+        self._seal = Seal(settings.data_keys)
+        self.database = Database(settings.database)
+        self.state, limits = _state(settings)
+        self.sessions = SqlSessions(self.database)
+        self.rooms = SqlRooms(self.database)
+        self._accounts = SqlAccounts(self.database, self._seal)
+        self._clock = clock
+        self.services = self._wire(limits, clock, ids)
+        self.routes = routes(self._endpoints())
+        self._loops: list[asyncio.Task[None]] = []
+
+    def _wire(self, limits: LimitStore, clock: Clock, ids: IdSource) -> Services:
+        settings = self.settings
+        counted = Limits(limits, memory.MemoryLimits(), settings.limited)
+        tenants = Tenants(settings.tenants, unknown_is_default=settings.unknown_tenant == "default")
+        tokens = TokenService(settings.jwt_secrets, self.sessions, clock, revocation=settings.token_revocation == "on")
+        rooms = RoomService(self.rooms, counted, ids, clock)
+        members = MemberService(self.rooms, rooms, clock)
+        policy = SignInPolicy(settings.oauth_register == "on", settings.signature_max_age, settings.usersig_ttl)
+        accounts = AccountService(self._accounts, tokens, members, counted, policy, ids=ids, clock=clock)
+        return Services(tenants, tokens, accounts, rooms, members)
+
+    def _endpoints(self) -> Endpoints:
+        services = self.services
+        return Endpoints(
+            AccountEndpoints(services.accounts, services.tenants),
+            PresenceEndpoints(self._clock),
+            RoomEndpoints(services.rooms),
+            MemberEndpoints(services.members),
+        )
+
+    async def start(self) -> None:
+        """Check what has to be right before the first call, then start the background loops."""
+        await check_data_keys(self.database, self._seal)
+        await self.services.tokens.follow_endings()
+        self._loops = [
+            asyncio.create_task(_every(FOLLOW_S, self.services.tokens.follow_endings)),
+            asyncio.create_task(_every(PRUNE_S, self._prune)),
+            asyncio.create_task(_every(NOTE_S, self.services.tokens.note_uses)),
+        ]
+
+    async def stop(self) -> None:
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self.database.close()
+        await self.state.close()
+
+    async def _prune(self) -> None:
+        """Delete what is over; step by step, so that nobody waits behind it."""
+        while await self.rooms.prune() + await self.sessions.prune(self._clock()):
+            await asyncio.sleep(0.02)
+
+    def site(self) -> Site:
+        settings, services = self.settings, self.services
+        refusal_status = int(settings.error_status)
+        calls = {
+            route.path: Envelope(
+                route,
+                services.tokens,
+                services.tenants,
+                refusal_status=refusal_status,
+                logs_access=settings.logs_access,
+            )
+            for route in self.routes
+        }
+        return Site(
+            calls,
+            _pages(HealthEndpoints([self.database, self.state]), self.routes),
+            stage=settings.stage,
+            configured=settings.trtc_configured,
+            refusal_status=refusal_status,
+        )
+
+
+def _state(settings: Settings) -> tuple[Any, LimitStore]:
+    if settings.state.startswith("memory"):
+        return memory.MemoryState(), memory.MemoryLimits()
+    state = redis.RedisState(redis.connect(settings.state, settings.redis_password or None))
+    return state, redis.RedisLimits(state)
+
+
+def _pages(health: HealthEndpoints, table: list[Route]) -> dict[str, Page]:
+    document = json.encode(openapi.document(table))
+
+    async def described() -> Response:
+        return Response(document, media_type="application/json")
+
+    async def measured() -> Response:
+        body, media_type = metrics.exposition()
+        return Response(body, media_type=media_type)
+
+    pages: dict[str, Page] = dict.fromkeys(("/", "/helloworld", "/base/v1", "/healthz"), health.here)
+    pages |= {"/readyz": health.ready, "/metrics": measured, "/openapi.json": described}
+    return pages | {"/docs": _docs()}
+
+
+def _docs() -> Page:
+    """One page with everything in it: it loads nothing, from wherever it is reached."""
+    page = (DOCS / "index.html").read_text(encoding="utf-8")
+    for name in ("swagger-ui.css", "swagger-ui-bundle.js"):
+        page = page.replace(f"/* {name} */", (DOCS / name).read_text(encoding="utf-8"))
+    body = page.encode()
+
+    async def docs() -> Response:
+        return Response(body, media_type="text/html")
+
+    return docs
+
+
+async def _every(seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+    """Do it now and again, for ever; a back end that is away is waited for."""
+    while True:
+        try:
+            await job()
+        except Refusal as refusal:
+            log.warning("%s: %s", getattr(job, "__name__", job), refusal.message)
+        except Exception:
+            log.exception("%s failed", getattr(job, "__name__", job))
+        await asyncio.sleep(seconds)
+
+
+def asgi(settings: Settings) -> Starlette:
+    """The ASGI app of one process."""
+    liveroom = Liveroom(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await liveroom.start()
+        try:
+            yield
+        finally:
+            await liveroom.stop()
+
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins.split(),
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+        max_age=86_400,
+    )
+    app = Starlette(lifespan=lifespan, middleware=[cors])
+    # Routing is the site's: one dict, no list of patterns.
+    app.router.default = liveroom.site()
+    return app
+
+
+def worker() -> Starlette:
+    """What each server process loads: the settings come with its environment."""
+    settings = config.load(os.environ)
+    logs.set_up(pretty=settings.is_dev)
+    return asgi(settings)

@@ -1,0 +1,36 @@
+"""Whether the process is alive and its back ends are there."""
+
+import asyncio
+from collections.abc import Sequence
+
+from liveroom.endpoints.envelope import Answer
+from liveroom.errors import Code, Refusal
+from liveroom.ports import BackEnd
+
+
+class HealthEndpoints:
+    """Answers load balancers and whoever looks whether the service runs."""
+
+    def __init__(self, back_ends: Sequence[BackEnd]) -> None:
+        self._back_ends = back_ends
+
+    async def here(self) -> Answer:
+        return Answer(message="liveroom is running")
+
+    async def ready(self) -> Answer:
+        """200 once every back end answers, else 503 and which one does not."""
+        found = await asyncio.gather(*(_state_of(back_end) for back_end in self._back_ends))
+        data = {back_end.name: state for back_end, state in zip(self._back_ends, found, strict=True)}
+        if all(state == "ok" for state in found):
+            return Answer(message="ready", data=data)
+        code = Code.ServiceUnavailable
+        return Answer(int(code), "A back end is not available.", code.name, data, status=503)
+
+
+async def _state_of(back_end: BackEnd) -> str:
+    try:
+        async with asyncio.timeout(3):
+            await back_end.ping()
+    except (Refusal, TimeoutError):
+        return "away"
+    return "ok"

@@ -1,0 +1,24 @@
+"""The call by which a client says that it is there."""
+
+from msgspec import Struct
+
+from liveroom.endpoints.wire import Signed, utc
+from liveroom.model import Caller
+from liveroom.ports import Clock
+
+
+class Kept(Struct, rename="camel"):
+    """Who was heard, and when."""
+
+    user_id: str
+    update_utc: str
+
+
+class PresenceEndpoints:
+    """Answers heartbeats."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def keepalive(self, caller: Caller, _: Signed) -> Kept:
+        return Kept(caller.user_id, utc(self._clock() // 1000))

@@ -1,0 +1,100 @@
+"""The site: which path is whose, and what paths and methods that are nobody's are told."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.responses import Response
+
+from liveroom.endpoints.envelope import (
+    Answer,
+    BodyTooLarge,
+    Envelope,
+    Gone,
+    Receive,
+    Scope,
+    Send,
+    head_of,
+    read_body,
+    send_answer,
+)
+from liveroom.endpoints.routes import PREFIX
+from liveroom.errors import Code
+
+STAGES = ("prod", "test", "release", "prepub", "local")
+_SLASHES = re.compile("//+")
+
+Page = Callable[[], Awaitable[Answer | Response]]
+
+
+class Site:
+    """Dispatches exact paths by a dict, after stage prefixes and stray slashes are gone."""
+
+    def __init__(
+        self,
+        calls: Mapping[str, Envelope],
+        pages: Mapping[str, Page],
+        *,
+        stage: str,
+        configured: bool,
+        refusal_status: int,
+    ) -> None:
+        self._calls = {PREFIX + path: envelope for path, envelope in calls.items()}
+        self._pages = pages
+        self._stages = frozenset({*STAGES, stage.strip("/")} - {""})
+        self._configured = configured
+        self._refusal_status = refusal_status
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = self._calls.get(scope["path"])
+        if call is not None and self._configured and scope["method"] in {"POST", "GET"}:
+            await call(scope, receive, send)
+            return
+        path = self.plain(scope["path"])
+        call = self._calls.get(path)
+        if call is not None and self._configured and scope["method"] in {"POST", "GET"}:
+            await call(scope, receive, send)
+            return
+        await self._other(path, scope, receive, send)
+
+    def plain(self, path: str) -> str:
+        """The path without stage prefix, doubled and trailing slashes."""
+        path = _SLASHES.sub("/", path)
+        first, _, rest = path[1:].partition("/")
+        if first in self._stages:
+            path = "/" + rest
+        return path.rstrip("/") or "/"
+
+    async def _other(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            # A body that nobody reads resets the connection before the client has its answer.
+            await read_body(receive)
+            answer = await self._answer(path, scope["method"])
+        except BodyTooLarge:
+            answer = _fault(Code.SystemVerifyError, "The request is too large.", 413)
+        except Gone:
+            return
+        if isinstance(answer, Response):
+            await answer(scope, receive, send)
+            return
+        await send_answer(scope, send, answer, head_of(scope).request_id)
+
+    async def _answer(self, path: str, method: str) -> Answer | Response:
+        below = path == PREFIX[:-1] or path.startswith(PREFIX)
+        if not self._configured and (below or path in {"/", "/helloworld"}):
+            return _fault(Code.SystemError, "Invalid TRTC config", 503)
+        if path in self._calls:
+            return _not_allowed(b"GET, POST")
+        page = self._pages.get(path)
+        if page is None:
+            return _fault(Code.SystemError, "There is no such call.", self._refusal_status if below else 404)
+        if method != "GET" and not (method == "POST" and path in {"/", "/helloworld", PREFIX[:-1]}):
+            return _not_allowed(b"GET")
+        return await page()
+
+
+def _fault(code: Code, message: str, status: int, *headers: tuple[bytes, bytes]) -> Answer:
+    return Answer(int(code), message, code.name, None, status, headers)
+
+
+def _not_allowed(methods: bytes) -> Answer:
+    return _fault(Code.SystemVerifyError, "This method is not for this path.", 405, (b"allow", methods))
