@@ -35,7 +35,8 @@ from liveroom.endpoints.rooms import RoomEndpoints
 from liveroom.endpoints.routes import Endpoints, Route, routes
 from liveroom.endpoints.site import Page, Site
 from liveroom.errors import Refusal
-from liveroom.ports import Clock, IdSource, LimitStore
+from liveroom.ports.back_ends import Clock, IdSource
+from liveroom.ports.limits import LimitStore
 from liveroom.services.accounts import AccountService, SignInPolicy
 from liveroom.services.limits import Limits
 from liveroom.services.members import MemberService

@@ -19,7 +19,8 @@ from liveroom.adapters.state.memory import MemoryLimits, MemoryState
 from liveroom.adapters.store.engine import Database
 from liveroom.adapters.store.migrate import migrate
 from liveroom.adapters.store.tables import metadata
-from liveroom.ports import BackEnd, LimitStore
+from liveroom.ports.back_ends import BackEnd
+from liveroom.ports.limits import LimitStore
 from servers import MariaDB, Redis, RedisCluster
 
 

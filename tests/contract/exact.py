@@ -11,7 +11,7 @@ from contract.nodes import Node, query
 from liveroom.adapters.store.rooms import SqlRooms
 from liveroom.adapters.store.tables import accounts, members, rooms
 from liveroom.model import Member, Room, Tenant
-from liveroom.ports import Change, RoomOrder, RoomRows
+from liveroom.ports.rooms import Change, RoomOrder, RoomRows
 
 Entries = set[tuple[str, int, str]]
 

@@ -17,7 +17,8 @@ from liveroom.adapters.store.tables import accounts, ids, members
 from liveroom.app import random_id
 from liveroom.errors import Refusal
 from liveroom.model import Account, Caller, Room, RoomQuery, Tenant
-from liveroom.ports import IdSource, NewAccount
+from liveroom.ports.accounts import NewAccount
+from liveroom.ports.back_ends import IdSource
 from liveroom.services.limits import Limits
 from liveroom.services.members import MemberService
 from liveroom.services.rooms import RoomService, RoomTexts

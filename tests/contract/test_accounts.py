@@ -11,7 +11,7 @@ from contract.conftest import StoreBackEnd
 from contract.nodes import DEFAULT, NOON, SALT, Node, drawn, new
 from liveroom.adapters.store.tables import accounts
 from liveroom.model import Account, Credential, Session, SessionStanding, Tenant
-from liveroom.ports import NewAccount, Profile
+from liveroom.ports.accounts import NewAccount, Profile
 
 ACME = Tenant(name="acme")
 

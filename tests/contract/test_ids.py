@@ -9,7 +9,8 @@ import pytest
 
 from contract.nodes import DEFAULT, SALT, Node, drawn, new
 from liveroom.model import Caller, Tenant
-from liveroom.ports import IdSource, Profile
+from liveroom.ports.accounts import Profile
+from liveroom.ports.back_ends import IdSource
 
 FRESH = "10000099"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from contract.conftest import StateClient
 from contract.nodes import NOON
-from liveroom.ports import LimitStore
+from liveroom.ports.limits import LimitStore
 
 
 async def test_as_many_uses_as_are_allowed(limits: LimitStore, other_limits: LimitStore) -> None:

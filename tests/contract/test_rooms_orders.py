@@ -15,7 +15,7 @@ from contract.nodes import DEFAULT, Node, codes, drawn
 from liveroom.adapters.store.tables import members, rooms
 from liveroom.errors import Code, Refusal
 from liveroom.model import Caller, Member, Room
-from liveroom.ports import Change, RoomOrder, RoomRows
+from liveroom.ports.rooms import Change, RoomOrder, RoomRows
 
 Rule = Callable[[RoomRows], Change]
 

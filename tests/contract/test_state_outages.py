@@ -11,7 +11,8 @@ import pytest
 from contract.conftest import StateClient, StateServer
 from contract.nodes import NOON
 from liveroom.errors import Code, Refusal
-from liveroom.ports import BackEnd, LimitStore
+from liveroom.ports.back_ends import BackEnd
+from liveroom.ports.limits import LimitStore
 from servers import RedisCluster
 
 LIMIT_S = 5.5

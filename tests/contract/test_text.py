@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from contract.nodes import SALT, Node, new, query
-from liveroom.ports import Profile
+from liveroom.ports.accounts import Profile
 
 # Pairs and triples that one collation or another holds to be equal.
 ALIKE = [

@@ -7,7 +7,7 @@ from typing import Any
 
 from contract.nodes import NOON, SALT, Node, drawn, new, query
 from liveroom.model import Caller, Session
-from liveroom.ports import Profile
+from liveroom.ports.accounts import Profile
 
 Verb = Callable[[Node, Caller], Awaitable[Any]]
 

@@ -19,7 +19,8 @@ from liveroom.adapters.store.sealing import Seal
 from liveroom.adapters.store.sessions import SqlSessions
 from liveroom.errors import Code, Refusal
 from liveroom.model import Caller, Room, RoomQuery, Tenant
-from liveroom.ports import LimitStore, Profile
+from liveroom.ports.accounts import Profile
+from liveroom.ports.limits import LimitStore
 from liveroom.services.accounts import AccountService, Login, Signature, SignInPolicy
 from liveroom.services.limits import Limits
 from liveroom.services.members import MemberService

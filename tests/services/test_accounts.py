@@ -7,7 +7,7 @@ from sqlalchemy import insert
 
 from liveroom.adapters.store.tables import accounts
 from liveroom.errors import Code
-from liveroom.ports import Profile
+from liveroom.ports.accounts import Profile
 from services.rig import ACME, DEFAULT, SALT, Process, refused
 
 GONE = Code.UserNotExists

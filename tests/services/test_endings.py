@@ -10,7 +10,7 @@ from sqlalchemy import delete
 from liveroom.adapters.store.tables import endings
 from liveroom.errors import Code
 from liveroom.model import SessionStanding
-from liveroom.ports import Profile
+from liveroom.ports.accounts import Profile
 from liveroom.services.accounts import Login
 from services.rig import ACME, DEFAULT, SALT, Clock, Process, proof, refused
 

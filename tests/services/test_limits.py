@@ -9,7 +9,7 @@ import pytest
 from liveroom.adapters.state import redis
 from liveroom.errors import Code
 from liveroom.model import Caller
-from liveroom.ports import Profile
+from liveroom.ports.accounts import Profile
 from liveroom.services.accounts import SignInPolicy
 from servers import free_port
 from services.rig import DEFAULT, NOON, SALT, Clock, Process, proof, refused

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from liveroom.errors import Code
 from liveroom.model import Caller, MemberProfile, RoomState, Tenant
-from liveroom.ports import Profile
+from liveroom.ports.accounts import Profile
 from services.rig import DEFAULT, Clock, Process, refused
 
 

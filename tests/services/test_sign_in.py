@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from liveroom.errors import Code
 from liveroom.model import Tenant
-from liveroom.ports import Profile
+from liveroom.ports.accounts import Profile
 from liveroom.services import usersig
 from liveroom.services.accounts import SignInPolicy
 from services.rig import ACME, DEFAULT, NOON, SALT, Clock, Process, proof, refused

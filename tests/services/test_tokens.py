@@ -12,7 +12,7 @@ import pytest
 
 from liveroom.errors import Code, token_invalid
 from liveroom.model import Caller
-from liveroom.ports import Profile
+from liveroom.ports.accounts import Profile
 from liveroom.services.accounts import Login
 from services.rig import ACME, DEFAULT, KEY, NOON, SALT, Clock, Process, proof, refused
 

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from liveroom.endpoints.wire import Named, Signed, utc
 from liveroom.errors import Refusal
 from liveroom.model import Account, Caller
-from liveroom.ports import Profile
+from liveroom.ports.accounts import Profile
 from liveroom.services.accounts import AccountService, Login, Signature
 from liveroom.services.tenants import Tenants
 

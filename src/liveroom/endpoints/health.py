@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from liveroom.endpoints.envelope import Answer
 from liveroom.errors import Code, Refusal
-from liveroom.ports import BackEnd
+from liveroom.ports.back_ends import BackEnd
 
 
 class HealthEndpoints:

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from liveroom.endpoints.wire import Signed, utc
 from liveroom.model import Caller
-from liveroom.ports import Clock
+from liveroom.ports.back_ends import Clock
 
 
 class Kept(Struct, rename="camel"):

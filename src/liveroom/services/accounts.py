@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from liveroom.errors import Code, Refusal, account_gone
 from liveroom.model import Account, Caller, Tenant
-from liveroom.ports import AccountStore, Clock, IdSource, NewAccount, Profile
+from liveroom.ports.accounts import AccountStore, NewAccount, Profile
+from liveroom.ports.back_ends import Clock, IdSource
 from liveroom.services import usersig
 from liveroom.services.limits import Limits
 from liveroom.services.members import MemberService

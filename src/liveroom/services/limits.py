@@ -1,7 +1,7 @@
 """Limits: how often one may do what; counted in the state store, in the process while that is away."""
 
 from liveroom.errors import Refusal, limit_reached
-from liveroom.ports import LimitStore
+from liveroom.ports.limits import LimitStore
 
 
 class Limits:

@@ -5,7 +5,8 @@ from msgspec.structs import replace
 
 from liveroom.errors import Code, Refusal, account_gone, room_gone
 from liveroom.model import Caller, Member, MemberProfile, Room
-from liveroom.ports import Change, Clock, RoomOrder, RoomRows, RoomStore
+from liveroom.ports.back_ends import Clock
+from liveroom.ports.rooms import Change, RoomOrder, RoomRows, RoomStore
 from liveroom.services.rooms import RoomService, closed, opened, rewritten, seated
 
 

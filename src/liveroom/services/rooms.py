@@ -5,7 +5,8 @@ from msgspec.structs import replace
 
 from liveroom.errors import Code, Refusal, room_gone
 from liveroom.model import Caller, Member, Room, RoomQuery, RoomState
-from liveroom.ports import Change, Clock, IdSource, RoomOrder, RoomRows, RoomStore
+from liveroom.ports.back_ends import Clock, IdSource
+from liveroom.ports.rooms import Change, RoomOrder, RoomRows, RoomStore
 from liveroom.services.limits import Limits
 
 OPEN_ROOMS_PER_OWNER = 50

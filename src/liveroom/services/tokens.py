@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from liveroom.errors import Refusal, account_gone, token_expired, token_invalid
 from liveroom.model import Caller, Session, SessionStanding, Tenant
-from liveroom.ports import Clock, SessionStore
+from liveroom.ports.back_ends import Clock
+from liveroom.ports.sessions import SessionStore
 
 TOKEN_DAYS = 30
 SESSIONS_PER_ACCOUNT = 20

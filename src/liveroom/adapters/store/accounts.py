@@ -13,7 +13,8 @@ from liveroom.adapters.store.sealing import Seal
 from liveroom.adapters.store.sessions import end_sessions_of
 from liveroom.adapters.store.tables import accounts, ids
 from liveroom.model import Account, Credential
-from liveroom.ports import IdSource, NewAccount, Profile
+from liveroom.ports.accounts import NewAccount, Profile
+from liveroom.ports.back_ends import IdSource
 
 _COLUMNS = [accounts.c[name] for name in Account.__struct_fields__]
 _BY_ID = select(*_COLUMNS).where(among(accounts.c.tenant, accounts.c.user_id))

@@ -1,7 +1,7 @@
 """The rows that a batch of room orders holds locked, as the rules see them and change them."""
 
 from liveroom.model import Member, Room
-from liveroom.ports import Change, RoomOrder
+from liveroom.ports.rooms import Change, RoomOrder
 
 Key = tuple[str, str]
 MemberKey = tuple[str, str, int, str]

@@ -15,7 +15,8 @@ from liveroom.adapters.store.engine import Database
 from liveroom.adapters.store.locked import Key, LockedRows, member_key
 from liveroom.adapters.store.tables import accounts, finished, ids, members, rooms
 from liveroom.model import Member, MemberProfile, Room, RoomQuery, RoomState
-from liveroom.ports import IdSource, RoomOrder
+from liveroom.ports.back_ends import IdSource
+from liveroom.ports.rooms import RoomOrder
 
 # Few enough that MariaDB searches the index rather than reading the table.
 PRUNE_STEP = 200
