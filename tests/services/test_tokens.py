@@ -83,6 +83,22 @@ async def test_a_token_expires_exactly_at_exp(
     await refused(EXPIRED, checking.tokens.check(login.token, login.account.user_id, DEFAULT))
 
 
+@pytest.mark.parametrize("remembered", [True, False])
+async def test_the_expired_token_of_somebody_else_is_invalid(
+    process: Process, login: Login, clock: Clock, start: Callable[..., Process], remembered: bool
+) -> None:
+    """Expired is told to nobody but the one whose token it was."""
+    ben = await process.sign_up("ben")
+    clock.now = login.expires_at_s * 1000 - 1
+    await process.tokens.follow_endings()
+    await process.tokens.check(login.token, login.account.user_id, DEFAULT)
+    clock.now += 1
+    checking = process if remembered else start()
+    await refused(INVALID, checking.tokens.check(login.token, ben.user_id, DEFAULT))
+    await refused(INVALID, checking.tokens.check(login.token, login.account.user_id, ACME))
+    await refused(EXPIRED, checking.tokens.check(login.token, login.account.user_id, None))
+
+
 async def test_what_is_no_token_of_ours_is_invalid(process: Process, login: Login) -> None:
     user_id = login.account.user_id
     head, body, tail = login.token.split(".")

@@ -64,20 +64,17 @@ class TokenService:
 
     async def check(self, token: str, user_id: str, tenant: Tenant | None) -> Claims:
         """The claims of a token that is this user's, of this tenant (None: any), and of a live session."""
-        claims = self._known.get(token)
-        if claims is not None and self._trusted():
-            if claims.exp * 1000 <= self._clock():
-                raise token_expired()
-            return self._using(_matching(claims, user_id, tenant))
-        claims = _matching(self.read(token), user_id, tenant)
-        self._insist(await self._sessions.standing(claims.tenant, claims.user_id, claims.sid))
-        if claims.sid in self._ended and self._revocation:
-            raise token_invalid()
-        self._remember(token, claims)
+        remembered = self._known.get(token) if self._trusted() else None
+        claims = _matching(remembered or self.read(token), user_id, tenant)
+        if claims.exp * 1000 <= self._clock():
+            raise token_expired()
+        if remembered is None:
+            await self._insist_on_session(claims)
+            self._remember(token, claims)
         return self._using(claims)
 
-    def read(self, token: str, *, accept_expired: bool = False) -> Claims:
-        """The claims of a genuine token; raises UserTokenExpired or UserTokenInvalid."""
+    def read(self, token: str) -> Claims:
+        """The claims of a genuine token, be it expired; raises UserTokenInvalid for any other."""
         for key in self._keys:
             try:
                 payload = jwt.decode(
@@ -90,13 +87,13 @@ class TokenService:
                 continue
             except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError):
                 raise token_invalid() from None
-            return self._claims(payload, accept_expired)
+            return _claims(payload)
         raise token_invalid()
 
     def authentic(self, token: str, user_id: str, tenant: Tenant | None) -> Claims | None:
         """The claims of a token that is this user's, be it expired; None for any other."""
         try:
-            return _matching(self.read(token, accept_expired=True), user_id, tenant)
+            return _matching(self.read(token), user_id, tenant)
         except Refusal:
             return None
 
@@ -150,6 +147,11 @@ class TokenService:
         if standing is SessionStanding.ENDED and self._revocation:
             raise token_invalid()
 
+    async def _insist_on_session(self, claims: Claims) -> None:
+        self._insist(await self._sessions.standing(claims.tenant, claims.user_id, claims.sid))
+        if claims.sid in self._ended and self._revocation:
+            raise token_invalid()
+
     def _sign(self, session: Session) -> tuple[str, int]:
         issued = self._clock() // 1000
         payload = {
@@ -163,15 +165,6 @@ class TokenService:
         # Two logins within a second differ by this header; the claims are fixed by contract.
         token = jwt.encode(payload, self._keys[0], "HS256", headers={"n": secrets.token_urlsafe(4)})
         return token, payload["exp"]  # type: ignore[return-value]
-
-    def _claims(self, payload: dict[str, object], accept_expired: bool) -> Claims:
-        exp, texts = payload["exp"], [payload.get(name) for name in ("tenant", "userId", "sid")]
-        if payload.get("v") != 1 or type(exp) is not int or not all(isinstance(text, str) for text in texts):
-            raise token_invalid()
-        if exp * 1000 <= self._clock() and not accept_expired:
-            raise token_expired()
-        tenant, user_id, sid = map(str, texts)
-        return Claims(tenant, user_id, sid, exp)
 
     def _remember(self, token: str, claims: Claims) -> None:
         if token in self._known:
@@ -193,6 +186,14 @@ class TokenService:
         self._ended[sid] = self._clock()
         for token in self._tokens_of.pop(sid, []):
             del self._known[token]
+
+
+def _claims(payload: dict[str, object]) -> Claims:
+    exp, texts = payload["exp"], [payload.get(name) for name in ("tenant", "userId", "sid")]
+    if payload.get("v") != 1 or type(exp) is not int or not all(isinstance(text, str) for text in texts):
+        raise token_invalid()
+    tenant, user_id, sid = map(str, texts)
+    return Claims(tenant, user_id, sid, exp)
 
 
 def _matching(claims: Claims, user_id: str, tenant: Tenant | None) -> Claims:
