@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 import pytest
 
-from liveroom.errors import Code, token_invalid
+from liveroom.errors import Code, Refusal, token_invalid
 from liveroom.model import Caller
 from liveroom.ports.accounts import Profile
 from liveroom.services.accounts import Login
@@ -117,12 +117,21 @@ async def test_what_is_no_token_of_ours_is_invalid(process: Process, login: Logi
         "emoji": "😀.😀.😀",
         "nul": login.token + "\0",
         "blank": login.token + " ",
+        "padded": login.token + "=",
+        "padded in the middle": f"{head}.{body}=.{tail}",
+        "four blanks": login.token + "    ",
+        "a new line": login.token + "\n",
+        "in front": " " + login.token,
+        "within the signature": f"{head}.{body}.{tail[:9]}****{tail[9:]}",
+        "the standard alphabet": f"{head}.{body}.{tail[:9]}+{tail[10:]}",
+        "bits that nothing reads": f"{head}.{body}.{tail[:-1]}{chr(ord(tail[-1]) + 1)}",
         "nested": login.token + "." + login.token,
         "deep": ".".join(["e30", base64.urlsafe_b64encode(b"[" * 100_000).decode(), tail]),
     }
     for name, token in tokens.items():
-        refusal = await refused(INVALID, process.tokens.check(token, user_id, None))
-        assert refusal.message == token_invalid().message, name
+        with pytest.raises(Refusal) as caught:
+            pytest.fail(f"{name}: {await process.tokens.check(token, user_id, None)}")
+        assert (caught.value.code, caught.value.message) == (INVALID, token_invalid().message), name
 
 
 async def test_claims_of_the_wrong_kind_are_invalid(process: Process, login: Login) -> None:
