@@ -47,7 +47,7 @@ from liveroom.services.tokens import TokenService
 FIRST_ID, LAST_ID = 10_000_000, 2**31 - 1
 FOLLOW_S = 0.4
 PRUNE_S = 5.0
-NOTE_S = 5.0
+NOTE_S = 60.0
 DOCS = Path(__file__).parent / "static" / "docs"
 
 log = logging.getLogger(__name__)

@@ -149,6 +149,33 @@ async def test_a_used_session_is_not_the_least_recently_used(node: Node, other: 
     assert await standings(node, ann.user_id, ["s00", "s01", "s02", "s03", "s04"]) == [LIVE, ENDED, LIVE, ENDED, LIVE]
 
 
+async def test_a_use_that_is_not_marked_yet_counts_too(node: Node, other: Node) -> None:
+    """Each of several that sign in at once, for its own account."""
+    ann, ben = await node.register("ann"), await node.register("ben")
+    for number in range(20):
+        for user in (ann, ben):
+            assert await node.sessions.open(session(user.user_id, f"{user.username}{number:02}"), NOON + number, 20)
+    used = {("default", "ann00"): NOON + 50, ("default", "ann02"): NOON + 1, ("acme", "ann01"): NOON + 50}
+    await asyncio.gather(
+        node.sessions.open(session(ann.user_id, "ann20"), NOON + 100, 20, used),
+        node.sessions.open(session(ann.user_id, "ann21"), NOON + 100, 20, used),
+        node.sessions.open(session(ben.user_id, "ben20"), NOON + 100, 20),
+    )
+    sids = ["ann00", "ann01", "ann02", "ann03", "ann20", "ann21"]
+    assert await standings(other, ann.user_id, sids) == [LIVE, ENDED, ENDED, LIVE, LIVE, LIVE]
+    assert await standings(other, ben.user_id, ["ben00", "ben01", "ben20"]) == [ENDED, LIVE, LIVE]
+
+
+async def test_of_sessions_of_the_same_moment_the_one_in_use_stays(node: Node) -> None:
+    ann = await node.register("ann")
+    for number in range(20):
+        assert await node.sessions.open(session(ann.user_id, f"s{number:02}"), NOON, 20)
+    for number in range(20):
+        used = {("default", "s19"): NOON, ("default", "s07"): NOON}
+        assert await node.sessions.open(session(ann.user_id, f"t{number:02}"), NOON, 20, used)
+        assert await standings(node, ann.user_id, ["s07", "s19", f"t{number:02}"]) == [LIVE] * 3
+
+
 async def test_a_great_many_sessions_may_have_been_used(node: Node) -> None:
     row = {"tenant": "default", "user_id": "1", "expires_at": NOON * 2, "used_at": 1}
     rows = [row | {"sid": f"s{number}"} for number in range(1_200)]

@@ -9,6 +9,7 @@ from typing import Any
 
 import jwt
 import pytest
+from sqlalchemy import text
 
 from liveroom.errors import Code, Refusal, token_invalid
 from liveroom.model import Caller
@@ -228,3 +229,51 @@ async def test_a_session_is_used_by_every_call(process: Process, login: Login, c
     await process.tokens.follow_endings()
     assert await process.caller(logins[0]) == Caller(DEFAULT, user_id, payload(logins[0])["sid"])
     await refused(INVALID, process.tokens.check(logins[1].token, user_id, DEFAULT))
+
+
+@pytest.mark.parametrize("apart_s", [120, 0.02, 0])
+async def test_a_session_in_constant_use_is_never_the_least_recently_used(
+    process: Process, login: Login, clock: Clock, apart_s: float
+) -> None:
+    """However fast others sign in, and whether or not its uses are noted meanwhile."""
+    for turn in range(25):
+        clock.pass_s(apart_s)
+        await process.tokens.follow_endings()
+        await process.caller(login)
+        if turn % 10 == 5:
+            await process.tokens.note_uses()
+            await process.caller(login)
+        clock.pass_s(apart_s)
+        await process.accounts.sign_in(DEFAULT, proof("ann"), Profile())
+    await process.tokens.follow_endings()
+    await process.caller(login)
+
+
+async def test_another_process_knows_of_a_use_within_the_minute(
+    process: Process, other: Process, login: Login, clock: Clock
+) -> None:
+    for _ in range(3):
+        for _ in range(10):
+            clock.pass_s(1)
+            await other.accounts.sign_in(DEFAULT, proof("ann"), Profile())
+        clock.pass_s(30)
+        await process.caller(login)
+        await process.tokens.note_uses()
+    await other.caller(login)
+
+
+async def test_uses_that_could_not_be_noted_are_noted_later(
+    process: Process, other: Process, login: Login, clock: Clock
+) -> None:
+    for _ in range(19):
+        clock.pass_s(1)
+        await process.accounts.sign_in(DEFAULT, proof("ann"), Profile())
+    clock.pass_s(1)
+    await process.caller(login)
+    await process.database.write(lambda connection: connection.execute(text("ALTER TABLE sessions RENAME TO gone")))
+    await refused(Code.ServiceDBFailed, process.tokens.note_uses())
+    await process.database.write(lambda connection: connection.execute(text("ALTER TABLE gone RENAME TO sessions")))
+    await process.tokens.note_uses()
+    clock.pass_s(1)
+    await other.accounts.sign_in(DEFAULT, proof("ann"), Profile())
+    await other.caller(login)

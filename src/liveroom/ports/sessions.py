@@ -1,6 +1,6 @@
 """Logins."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from liveroom.model import Session, SessionStanding
@@ -9,8 +9,13 @@ from liveroom.model import Session, SessionStanding
 class SessionStore(Protocol):
     """Logins. SQL is the truth about them."""
 
-    async def open(self, session: Session, now: int, most: int) -> bool:
-        """Record a session; beyond `most` of its account the least recently used end. False: no account."""
+    async def open(
+        self, session: Session, now: int, most: int, used: Mapping[tuple[str, str], int] | None = None
+    ) -> bool:
+        """Record a session; beyond `most` of its account the least recently used end. False: no account.
+
+        `used` is when sessions, as (tenant, sid), were used, as far as that is not marked yet.
+        """
 
     async def prolong(self, session: Session, now: int) -> SessionStanding:
         """Move a live session's `expires_at` and mark it used."""

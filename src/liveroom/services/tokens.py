@@ -17,7 +17,6 @@ SESSIONS_PER_ACCOUNT = 20
 REMEMBERED_TOKENS = 50_000
 TRUST_MS = 2_000
 FORGET_ENDED_MS = 60_000
-USE_NOTED_MS = 3_600_000
 # Base64 is read leniently: padding, foreign characters, and the last two bits of a signature are skipped.
 _EXACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]", re.ASCII)
 
@@ -47,14 +46,13 @@ class TokenService:
         self._tokens_of: dict[str, list[str]] = {}
         self._ended: dict[str, int] = {}
         self._used: dict[tuple[str, str], int] = {}
-        self._unnoted: set[tuple[str, str]] = set()
         self._cursor = 0
         self._log_read_at = -TRUST_MS
 
     async def open(self, tenant: str, user_id: str) -> tuple[str, int]:
         """Open a session; answers its first token and when that expires (Unix seconds)."""
         session = Session(tenant, user_id, secrets.token_urlsafe(16), self._expiry())
-        if not await self._sessions.open(session, self._clock(), SESSIONS_PER_ACCOUNT):
+        if not await self._sessions.open(session, self._clock(), SESSIONS_PER_ACCOUNT, self._used):
             raise account_gone()
         return self._sign(session)
 
@@ -122,22 +120,19 @@ class TokenService:
             del self._ended[sid]
 
     async def note_uses(self) -> None:
-        """Write down which sessions were used; called every few seconds, nobody waits for it."""
-        noted, self._unnoted = self._unnoted, set()
-        try:
-            await self._sessions.mark_used(sorted(noted), self._clock())
-        except Refusal:
-            self._unnoted |= noted
-            raise
+        """Write down which sessions were used; called every minute, nobody waits for it."""
+        noted = dict(self._used)
+        await self._sessions.mark_used(sorted(noted), self._clock())
+        for key, at in noted.items():
+            if self._used.get(key) == at:
+                del self._used[key]
 
     def _using(self, claims: Claims) -> Claims:
-        """The least recently used session is the one to end: to the hour is near enough."""
-        key, now = (claims.tenant, claims.sid), self._clock()
-        if now - self._used.get(key, 0) > USE_NOTED_MS:
-            if len(self._used) >= REMEMBERED_TOKENS:
-                self._used.clear()
-            self._used[key] = now
-            self._unnoted.add(key)
+        """When a session was last used decides whether it is the one to end; kept here until it is noted."""
+        key = (claims.tenant, claims.sid)
+        if len(self._used) >= REMEMBERED_TOKENS and key not in self._used:
+            del self._used[next(iter(self._used))]
+        self._used[key] = self._clock()
         return claims
 
     def _trusted(self) -> bool:

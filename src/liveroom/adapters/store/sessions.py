@@ -1,6 +1,6 @@
 """Sessions in SQL, and the log of those that ended."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -17,7 +17,7 @@ OVERLAP_MS = 5_000
 ENDINGS_KEPT_MS = 3_600_000
 # Few enough that MariaDB searches the index rather than reading the table.
 PRUNE_STEP = 200
-MARK_STEP = 500
+MARK_STEP = 100
 
 _ACCOUNTS = select(accounts.c.tenant, accounts.c.user_id).where(among(accounts.c.tenant, accounts.c.user_id))
 _LOCKED_ACCOUNTS = _ACCOUNTS.order_by(accounts.c.tenant, accounts.c.user_id).with_for_update()
@@ -26,14 +26,15 @@ _BY_SID = select(sessions.c.tenant, sessions.c.user_id, sessions.c.sid, sessions
 )
 _LOCKED_BY_SID = _BY_SID.order_by(sessions.c.tenant, sessions.c.sid).with_for_update()
 _BY_USER = (
-    select(sessions.c.tenant, sessions.c.user_id, sessions.c.sid)
+    select(sessions.c.tenant, sessions.c.user_id, sessions.c.sid, sessions.c.used_at)
     .where(among(sessions.c.tenant, sessions.c.user_id))
-    .order_by(sessions.c.tenant, sessions.c.user_id, sessions.c.used_at.desc(), sessions.c.sid)
+    .order_by(sessions.c.tenant, sessions.c.user_id)
 )
 _DELETE = delete(sessions).where(among(sessions.c.tenant, sessions.c.sid))
 _USED = update(sessions).where(among(sessions.c.tenant, sessions.c.sid)).values(used_at=bindparam("now"))
 
 Key = tuple[str, str]
+Opening = tuple[Session, int, int, Mapping[Key, int]]
 
 
 async def end_sessions(connection: AsyncConnection, dialect: str, keys: list[Key]) -> None:
@@ -59,8 +60,8 @@ class SqlSessions:
         self._ended = database.grouped(self._end)
         self._standings = database.looked_up(self._read_standings)
 
-    async def open(self, session: Session, now: int, most: int) -> bool:
-        return await self._opened((session, now, most))
+    async def open(self, session: Session, now: int, most: int, used: Mapping[Key, int] | None = None) -> bool:
+        return await self._opened((session, now, most, {} if used is None else used))
 
     async def prolong(self, session: Session, now: int) -> SessionStanding:
         return await self._prolonged((session, now))
@@ -107,10 +108,8 @@ class SqlSessions:
             await self._database.write(lambda connection: connection.execute(statement, {"keys": several(keys)}))
         return len(keys)
 
-    async def _open(
-        self, connection: AsyncConnection, orders: list[tuple[Session, int, int]]
-    ) -> list[bool | Exception]:
-        users = sorted({(session.tenant, session.user_id) for session, _, _ in orders})
+    async def _open(self, connection: AsyncConnection, orders: list[Opening]) -> list[bool | Exception]:
+        users = sorted({(session.tenant, session.user_id) for session, *_ in orders})
         there = {tuple(row) for row in await connection.execute(_LOCKED_ACCOUNTS, {"keys": users})}
         admitted = [order for order in orders if (order[0].tenant, order[0].user_id) in there]
         if admitted:
@@ -124,21 +123,22 @@ class SqlSessions:
                         "expires_at": session.expires_at,
                         "used_at": now,
                     }
-                    for session, now, _ in admitted
+                    for session, now, *_ in admitted
                 ],
             )
             await self._end_excess(connection, admitted)
-        return [(session.tenant, session.user_id) in there for session, _, _ in orders]
+        return [(session.tenant, session.user_id) in there for session, *_ in orders]
 
-    async def _end_excess(self, connection: AsyncConnection, opened: list[tuple[Session, int, int]]) -> None:
+    async def _end_excess(self, connection: AsyncConnection, opened: list[Opening]) -> None:
         """The least recently used go; never one that has just been opened for another one's sake."""
-        most = {(session.tenant, session.user_id): bound for session, _, bound in opened}
-        fresh = {session.sid for session, _, _ in opened}
-        rows = (await connection.execute(_BY_USER, {"keys": sorted(most)})).all()
+        users = {(session.tenant, session.user_id): (most, used) for session, _, most, used in opened}
+        fresh = {session.sid for session, *_ in opened}
         excess: list[Key] = []
+        rows = (await connection.execute(_BY_USER, {"keys": sorted(users)})).all()
         for user, of_user in groupby(rows, key=lambda row: (row.tenant, row.user_id)):
-            ranked = sorted(of_user, key=lambda row: row.sid not in fresh)
-            excess += [(row.tenant, row.sid) for row in ranked[most[user] :]]
+            most, used = users[user]
+            ranked = sorted(of_user, key=lambda row: _recency(row, fresh, used), reverse=True)
+            excess += [(row.tenant, row.sid) for row in ranked[most:]]
         await end_sessions(connection, self._database.dialect, excess)
 
     async def _prolong(
@@ -178,6 +178,12 @@ class SqlSessions:
         if gone:
             there = {tuple(row) for row in await self._database.read(_ACCOUNTS, {"keys": gone})}
         return [_standing(order, live, there) for order in orders]
+
+
+def _recency(row: Any, fresh: Container[str], used: Mapping[Key, int]) -> tuple[bool, int, bool, str]:
+    """What sorts sessions by their last use; one that is known to be in use wins a tie."""
+    key = (row.tenant, row.sid)
+    return row.sid in fresh, max(row.used_at, used.get(key, 0)), key in used, row.sid
 
 
 def _standing(
