@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from liveroom.endpoints import envelope
 from liveroom.services.accounts import AccountService
 from liveroom.services.rooms import RoomService
 
-from .golden import BUSY, refused, told
+from .golden import BUSY, TOO_SLOW, refused, told
 from .sites import Site, Start, User
 
 SECRET = "0ca175b9c0f726a831d895e269332461"
@@ -128,6 +129,35 @@ async def test_the_deadline(site: Site, monkeypatch: pytest.MonkeyPatch) -> None
     reply = await detail(site, user)
     assert (reply.status_code, told(reply.json())) == (200, BUSY)
     assert int(reply.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("came", [[], [b"{"], [b"x" * 600_000] * 3], ids=["nothing", "a bit", "too much"])
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/base/v1/oauth/register"), ("GET", "/healthz"), ("PUT", "/"), ("GET", "/nothing")]
+)
+async def test_a_body_that_does_not_end(
+    start: Start, monkeypatch: pytest.MonkeyPatch, method: str, path: str, came: list[bytes], status: int
+) -> None:
+    """It is waited for so long, and no longer, be it to be read or to be drained."""
+    site = await start(LIVEROOM_ERROR_STATUS=str(status))
+    assert envelope.BODY_S == 15
+    monkeypatch.setattr(envelope, "BODY_S", 0.05)
+    sent: list[Any] = []
+    messages = iter([{"type": "http.request", "body": body, "more_body": True} for body in came])
+
+    async def receive() -> Any:
+        return next(messages, None) or await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": []}
+    async with asyncio.timeout(5):
+        await site.asgi(scope, receive, send)
+    head, body = sent
+    assert (head["status"], told(json.loads(body["body"]))) == (status, TOO_SLOW)
+    assert (b"connection", b"close") in head["headers"], "what comes late is no request of its own"
 
 
 async def test_a_client_that_went_away(site: Site) -> None:

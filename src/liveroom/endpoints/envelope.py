@@ -27,6 +27,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 BODY_LIMIT = 1 << 20
 DRAIN_LIMIT = 16 << 20
+BODY_S = 15
 DEADLINE_S = 5
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _REQUEST_ID_HEADERS = {b"x-request-id", b"x-scf-request-id", b"x-api-requestid"}
@@ -36,10 +37,6 @@ _encode = msgspec.json.Encoder().encode
 _VERSION = _encode(__version__)
 
 log = logging.getLogger(__name__)
-
-
-class BodyTooLarge(Exception):  # noqa: N818 - becomes an answer
-    """More than the service reads of any caller."""
 
 
 class Gone(Exception):  # noqa: N818 - nobody is there to be answered
@@ -62,6 +59,19 @@ class Answer(Struct):
     data: Any = None
     status: int = 200
     headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Unread(Exception):  # noqa: N818 - becomes an answer
+    """A body that is not read to its end: too large (413), or too slow to arrive."""
+
+    def __init__(self, message: str, status: int | None = None, *headers: tuple[bytes, bytes]) -> None:
+        super().__init__(message)
+        self._parts = (message, status, headers)
+
+    def answer(self, refusal_status: int) -> Answer:
+        message, status, headers = self._parts
+        name = Code.SystemVerifyError.name
+        return Answer(int(Code.SystemVerifyError), message, name, None, status or refusal_status, headers)
 
 
 def head_of(scope: Scope) -> Head:
@@ -105,6 +115,15 @@ async def send_answer(scope: Scope, send: Send, answer: Answer, request_id: str)
 
 async def read_body(receive: Receive) -> bytes:
     """The whole body; one that is too large is drained as far as it is reasonable."""
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await _whole_body(receive)
+    except TimeoutError:
+        # What still arrives must not be taken for the connection's next request.
+        raise Unread("The request took too long to arrive.", None, (b"connection", b"close")) from None
+
+
+async def _whole_body(receive: Receive) -> bytes:
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         body: bytes = message.get("body", b"")
@@ -122,7 +141,7 @@ async def read_body(receive: Receive) -> bytes:
             break
         message = await receive()
     if size > BODY_LIMIT:
-        raise BodyTooLarge
+        raise Unread("The request is too large.", 413)
     return b"".join(chunks)
 
 
@@ -165,8 +184,8 @@ class Envelope:
             if refusal.code == Code.UserNotExists and self._route.gone_is_done:
                 return Answer(message=self._route.done)
             return refused(refusal, self._refusal_status)
-        except BodyTooLarge:
-            return Answer(int(Code.SystemVerifyError), "The request is too large.", "SystemVerifyError", status=413)
+        except Unread as unread:
+            return unread.answer(self._refusal_status)
         except TimeoutError:
             return refused(overloaded(), self._refusal_status)
         except Gone:

@@ -7,12 +7,12 @@ from starlette.responses import Response
 
 from liveroom.endpoints.envelope import (
     Answer,
-    BodyTooLarge,
     Envelope,
     Gone,
     Receive,
     Scope,
     Send,
+    Unread,
     head_of,
     read_body,
     send_answer,
@@ -69,8 +69,8 @@ class Site:
             # A body that nobody reads resets the connection before the client has its answer.
             await read_body(receive)
             answer = await self._answer(path, scope["method"])
-        except BodyTooLarge:
-            answer = _fault(Code.SystemVerifyError, "The request is too large.", 413)
+        except Unread as unread:
+            answer = unread.answer(self._refusal_status)
         except Gone:
             return
         if isinstance(answer, Response):
