@@ -21,7 +21,7 @@ from wire import Service as Client
 from wire import compact
 
 from liveroom import __version__
-from liveroom.endpoints.parameters import Reader, merged
+from liveroom.endpoints.parameters import Reader, layers
 from liveroom.endpoints.routes import PREFIX, Route, Who, routes
 from liveroom.errors import Code, Refusal
 from service import Service
@@ -165,7 +165,7 @@ def test_request_examples_are_accepted(document: dict[str, Any], route: Route) -
     content = operations(document, route)["post"]["requestBody"]["content"]
     for media in content.values():
         body = json.dumps(media["example"]).encode()
-        assert isinstance(reader.read(merged("POST", b"", JSON.encode(), body)), route.params)
+        assert isinstance(reader.read(*layers("POST", b"", JSON.encode(), body)), route.params)
 
 
 @every_route

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from liveroom import __version__
@@ -93,6 +95,18 @@ async def test_one_call_in_every_encoding(site: Site) -> None:
     ]
     texts = {"category": "", "title": asked["title"], "subject": "1.5", "cover": "", "description": ""}
     assert [told(reply.json()) for reply in replies] == [done("", {"roomId": "7", **texts})] * len(replies)
+
+
+@pytest.mark.parametrize("kind", ["data", "json"])
+async def test_an_empty_text_in_the_query_clears_whatever_the_body_says(site: Site, kind: str) -> None:
+    """Elsewhere it is absent, and the body's value serves."""
+    user = await site.sign_up()
+    body: dict[str, Any] = {**user.ids, "roomId": "7", "category": "c", "title": "x"}
+    await site.ask("rooms/enter_room", **body, appId=0)
+    query = {"userId": "", "token": "", "roomId": "", "category": "", "title": ""}
+    reply = await site.http.post("/base/v1/rooms/update_room", params=query, **{kind: body})
+    texts = {"category": "c", "title": "", "subject": "", "cover": "", "description": ""}
+    assert told(reply.json()) == done("", {"roomId": "7", **texts})
 
 
 @pytest.mark.parametrize("name", ["X-Request-Id", "X-Scf-Request-Id", "X-Api-RequestId"])

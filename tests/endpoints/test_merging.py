@@ -6,10 +6,18 @@ from typing import Any
 
 import pytest
 
-from liveroom.endpoints.parameters import merged
+from liveroom.endpoints.parameters import layers
 from liveroom.errors import Code, Refusal
 
 FORM, JSON = b"application/x-www-form-urlencoded", b"application/json"
+
+
+def merged(method: str, query: bytes, content_type: bytes, body: bytes) -> dict[str, Any]:
+    """What is read of a name that is not empty."""
+    values: dict[str, Any] = {}
+    for layer in reversed(layers(method, query, content_type, body)):
+        values |= layer
+    return values
 
 
 def found(method: str, query: bytes, content_type: bytes, body: bytes) -> dict[str, Any] | Code:

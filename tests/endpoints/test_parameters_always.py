@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET, Struct
 
-from liveroom.endpoints.parameters import Reader, merged
+from liveroom.endpoints.parameters import Reader, layers
 from liveroom.endpoints.routes import Route, routes
 from liveroom.errors import Code, Refusal
 
@@ -55,10 +55,11 @@ def test_merging_and_reading(method: str, query: bytes, content_type: bytes, bod
     found = merging(method, query, content_type, body)
     if found is Code.SystemVerifyError:
         return
-    assert type(found) is dict
-    assert all(type(name) is str for name in found)
+    assert isinstance(found, list)
+    assert all(type(layer) is dict for layer in found)
+    assert all(type(name) is str for layer in found for name in layer)
     for route, reader in READERS:
-        check(route, reader, found)
+        check(route, reader, *found)
 
 
 @settings(calm, max_examples=200)
@@ -67,9 +68,9 @@ def test_reading(call: tuple[Route, Reader], found: dict[str, Any]) -> None:
     check(*call, found)
 
 
-def check(route: Route, reader: Reader, found: dict[str, Any]) -> None:
+def check(route: Route, reader: Reader, *found: dict[str, Any]) -> None:
     """A struct whose texts can be stored, or a refusal with this call's code."""
-    wish = reading(reader, found)
+    wish = reading(reader, *found)
     if wish is route.code:
         return
     assert type(wish) is route.params
@@ -80,16 +81,16 @@ def check(route: Route, reader: Reader, found: dict[str, Any]) -> None:
             str(item).encode()
 
 
-def merging(method: str, query: bytes, content_type: bytes, body: bytes) -> dict[str, Any] | Code:
+def merging(method: str, query: bytes, content_type: bytes, body: bytes) -> list[dict[str, Any]] | Code:
     try:
-        return merged(method, query, content_type, body)
+        return layers(method, query, content_type, body)
     except Refusal as refusal:
         return refusal.code
 
 
-def reading(reader: Reader, found: dict[str, Any]) -> Struct | Code:
+def reading(reader: Reader, *found: dict[str, Any]) -> Struct | Code:
     try:
-        wish: Struct = reader.read(found)
+        wish: Struct = reader.read(*found)
     except Refusal as refusal:
         return refusal.code
     return wish
@@ -103,16 +104,15 @@ wishes = st.dictionaries(st.sampled_from(NAMES), plain | st.integers(-(10**15), 
 @given(wishes, st.sampled_from(READERS), st.data())
 def test_one_meaning_however_it_comes(wish: dict[str, Any], call: tuple[Route, Reader], data: st.DataObject) -> None:
     """JSON, form, query, or some here and some there: the same scalars are the same wish."""
-    _, reader = call
+    route, reader = call
     form = urlencode(wish, quote_via=quote).encode()
     plus = urlencode(wish).encode()
     as_json = json.dumps(wish).encode()
     as_texts = json.dumps({name: str(value) for name, value in wish.items()}, ensure_ascii=False).encode()
-    expected = reading(reader, merged("POST", b"", b"application/json", as_json))
+    expected = reading(reader, *layers("POST", b"", b"application/json", as_json))
     here = data.draw(st.sets(st.sampled_from(sorted(wish)))) if wish else set()
     query = urlencode({name: value for name, value in wish.items() if name in here}).encode()
     there = json.dumps({name: value for name, value in wish.items() if name not in here}).encode()
-    others = json.dumps({name: "other" for name, value in wish.items() if value != ""}).encode()
     for method, asked, body in (
         ("POST", b"", as_texts),
         ("POST", b"", form),
@@ -123,9 +123,12 @@ def test_one_meaning_however_it_comes(wish: dict[str, Any], call: tuple[Route, R
         ("GET", plus, b"[1"),
         ("GET", b"", as_json),
         ("POST", query, there),
-        ("POST", form, others),
     ):
-        assert reading(reader, merged(method, asked, b"", body)) == expected
+        assert reading(reader, *layers(method, asked, b"", body)) == expected
+    clearable = getattr(route.params, "CLEARABLE", ())
+    filled = {name: "other" if value == "" and name not in clearable else value for name, value in wish.items()}
+    others = json.dumps(dict.fromkeys(wish, "other")).encode()
+    assert reading(reader, *layers("POST", form, b"", others)) == reading(reader, filled), "the query wins"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 import pytest
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from liveroom.endpoints.parameters import Reader, merged
+from liveroom.endpoints.parameters import Reader, layers
 from liveroom.errors import Code, Refusal
 
 Short = Annotated[str, Meta(max_length=4)]
@@ -120,8 +120,26 @@ def test_what_is_no_list(wrong: object) -> None:
 def test_repeated_in_a_query() -> None:
     """A scalar takes the last, a list all."""
     query = b"must=a&must=b&count=1&count=2&names=a&names[]=b&maybe=x&maybe=&title=x&title="
-    wish = reader.read(merged("GET", query, b"", b""))
+    wish = reader.read(*layers("GET", query, b"", b""))
     assert wish == Wish(must="b", count=2, names=["a", "b"], title="")
+
+
+FORM = b"must=b&count=7&names=b&maybe=b&title=b&category=b"
+JSON = b'{"must": "b", "count": 7, "names": ["b"], "maybe": "b", "title": "b", "category": "b"}'
+
+
+@pytest.mark.parametrize("body", [FORM, JSON], ids=["form", "JSON"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_is_empty_in_the_query_is_read_from_the_body(method: str, body: bytes) -> None:
+    """For empty is absent, except where an empty text clears."""
+    empty = reader.read(*layers(method, b"must=&count=&names=&maybe=&title=&category=", b"", body))
+    assert empty == Wish(must="b", count=7, names=["b"], maybe="b", title="", category="b")
+    at_last = reader.read(*layers(method, b"must=q&must=&count=1&count=&names=q&names=&maybe=q&maybe=", b"", body))
+    assert at_last == Wish(must="b", count=7, names=["q"], maybe="b", title="b", category="b")
+    given = reader.read(*layers(method, b"must=&must=q&count=0&names[]=&names[]=q&title=q", b"", body))
+    assert given == Wish(must="q", count=0, names=["q"], maybe="b", title="q", category="b")
+    assert reader.read(*layers(method, b"must=q&title=", b"", b"title=")).title == ""
+    assert is_refused({"must": ""})
 
 
 @pytest.mark.parametrize(("text", "fits"), [("x" * 4, True), ("直播🎤🎤", True), ("x" * 5, False), ("🎤" * 5, False)])

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from liveroom import __version__
 from liveroom.endpoints.metrics import CALLS, SECONDS
-from liveroom.endpoints.parameters import Reader, merged
+from liveroom.endpoints.parameters import Reader, layers
 from liveroom.endpoints.routes import Route, Who
 from liveroom.endpoints.wire import Signed
 from liveroom.errors import Code, Refusal, overloaded, token_invalid
@@ -177,9 +177,9 @@ class Envelope:
     async def _answer(self, scope: Scope, receive: Receive, head: Head) -> Answer:
         try:
             body = await read_body(receive)
-            values = merged(scope["method"], scope["query_string"], head.content_type, body)
+            given = layers(scope["method"], scope["query_string"], head.content_type, body)
             async with asyncio.timeout(DEADLINE_S):
-                data = await self._call(self._reader.read(values))
+                data = await self._call(self._reader.read(*given))
         except Refusal as refusal:
             if refusal.code == Code.UserNotExists and self._route.gone_is_done:
                 return Answer(message=self._route.done)

@@ -1,4 +1,4 @@
-"""The parameters of a call: query and body merged, scalars normalised, then made a request struct."""
+"""The parameters of a call: query and body read, merged by name, normalised, then made a request struct."""
 
 import re
 from types import UnionType
@@ -18,18 +18,17 @@ def bad_body() -> Refusal:
     return Refusal(Code.SystemVerifyError, "The request cannot be read.")
 
 
-def merged(method: str, query: bytes, content_type: bytes, body: bytes) -> dict[str, Any]:
-    """All parameters by name; the query wins. A body that cannot be read counts only where it belongs."""
-    values = _form(query) if query else {}
+def layers(method: str, query: bytes, content_type: bytes, body: bytes) -> list[dict[str, Any]]:
+    """The query's parameters, then the body's. A body that cannot be read counts only where it belongs."""
+    found = [_form(query)] if query else []
     if not body:
-        return values
+        return found
     try:
-        below = _read_body(content_type, body)
+        return [*found, _read_body(content_type, body)]
     except Refusal:
         if method == "GET":
-            return values
+            return found
         raise
-    return {**below, **values} if values else below
 
 
 def _read_body(content_type: bytes, body: bytes) -> dict[str, Any]:
@@ -68,7 +67,7 @@ class Repeated(list[str]):
 
 
 class Reader:
-    """Makes one kind of request struct from merged parameters; anything amiss is refused with `code`."""
+    """Makes one kind of request struct from parameters; anything amiss is refused with `code`."""
 
     def __init__(self, kind: type[Struct], code: Code) -> None:
         self._kind = kind
@@ -80,17 +79,18 @@ class Reader:
     def _keeps_empty(self, name: str) -> bool:
         return name in getattr(self._kind, "CLEARABLE", ())
 
-    def read(self, values: dict[str, Any]) -> Any:
-        """The request struct; raises `Refusal` with this call's code."""
+    def read(self, *layers: dict[str, Any]) -> Any:
+        """The request struct; of each parameter the first layer counts in which it is not absent."""
         plain: dict[str, Any] = {}
         try:
             for wire, normalise, keeps_empty in self._fields:
-                value = values.get(wire)
-                if value is None:
-                    continue
-                value = normalise(value)
-                if value is not None and (value != "" or keeps_empty):
-                    plain[wire] = value
+                for values in layers:
+                    value = values.get(wire)
+                    if value is not None:
+                        value = normalise(value)
+                    if value is not None and (value != "" or keeps_empty):
+                        plain[wire] = value
+                        break
             return msgspec.convert(plain, self._kind)
         except (msgspec.ValidationError, TypeError, ValueError):
             raise Refusal(self._code, "A parameter is missing or not right.") from None
