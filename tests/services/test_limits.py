@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from liveroom.adapters.state import redis
+from liveroom.adapters.state import memory, redis
 from liveroom.errors import Code
 from liveroom.model import Caller
 from liveroom.ports.accounts import Profile
@@ -121,3 +121,39 @@ async def test_a_replay_is_noticed_without_the_state_store_and_without_limits(
     await process.accounts.sign_in(DEFAULT, signature, Profile())
     clock.pass_s(11)
     await refused(Code.SystemVerifyError, process.accounts.sign_in(DEFAULT, signature, Profile()))
+
+
+@pytest.mark.parametrize("flood_window_s", [60, 3600])
+async def test_a_flood_of_others_resets_no_limit_that_ends_after_theirs(clock: Clock, flood_window_s: int) -> None:
+    limits = memory.MemoryLimits(clock.seconds)
+    for number in range(memory.MOST_LIMITS):
+        await limits.hit(f"before {number}", 1, flood_window_s)
+    clock.pass_s(1)
+    assert await limits.hit("k", 1, 3600) == 0
+    for number in range(memory.MOST_LIMITS * 8 // 10):
+        assert await limits.hit(f"after {number}", 1, flood_window_s) == 0
+    assert await limits.hit("k", 1, 3600) == 3600
+    assert await limits.hit("after 0", 1, flood_window_s) == flood_window_s
+    assert await limits.hit("before 0", 1, flood_window_s) == 0, "those that end soonest made room"
+
+
+async def test_a_flood_of_showings_lets_only_those_be_shown_again_that_are_forgotten_first(clock: Clock) -> None:
+    limits = memory.MemoryLimits(clock.seconds)
+    for number in range(memory.MOST_SHOWINGS + 1):
+        assert await limits.first_seen(f"k{number}", number, 360) == number
+        clock.now += 1
+    for number in range(memory.MOST_SHOWINGS // 10, memory.MOST_SHOWINGS + 1):
+        assert await limits.first_seen(f"k{number}", -1, 360) == number
+    assert await limits.first_seen("k0", -1, 360) == -1, "memory is bounded"
+
+
+async def test_uses_and_showings_do_not_push_each_other_out(clock: Clock) -> None:
+    limits = memory.MemoryLimits(clock.seconds)
+    assert await limits.first_seen("k", 1, 10) == 1
+    assert await limits.hit("k", 1, 10) == 0
+    for number in range(memory.MOST_LIMITS * 2):
+        await limits.first_seen(f"k{number}", 2, 360)
+    assert await limits.hit("k", 1, 10) == 10
+    for number in range(memory.MOST_LIMITS * 2):
+        await limits.hit(f"k{number}", 1, 360)
+    assert await limits.first_seen("k", 3, 10) == 1

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from math import ceil
 
-SWEEP_AT = 10_000
+MOST_LIMITS = 10_000
+MOST_SHOWINGS = 100_000
 
 
 class MemoryLimits:
@@ -17,8 +18,8 @@ class MemoryLimits:
         now = self._clock_s()
         uses, ends = self._uses.get(key, (0, 0.0))
         if ends <= now:
+            _make_room(self._uses, MOST_LIMITS)
             uses, ends = 0, now + window_s
-        self._make_room(now)
         self._uses[key] = (uses + 1, ends)
         return ceil(ends - now) if uses >= most else 0
 
@@ -27,19 +28,16 @@ class MemoryLimits:
         first, ends = self._seen.get(key, (now, 0.0))
         if ends > clock:
             return first
-        self._make_room(clock)
+        _make_room(self._seen, MOST_SHOWINGS)
         self._seen[key] = (now, clock + keep_s)
         return now
 
-    def _make_room(self, now: float) -> None:
-        """Bounded: what is over goes, and if that is not enough everything does."""
-        for table in (self._uses, self._seen):
-            if len(table) < SWEEP_AT:
-                continue
-            for key in [key for key, (_, ends) in table.items() if ends <= now]:
-                del table[key]
-            if len(table) >= SWEEP_AT:
-                table.clear()
+
+def _make_room(table: dict[str, tuple[int, float]], most: int) -> None:
+    """When it is full, the tenth goes that is over or is the first to be: nobody resets a limit by a flood."""
+    if len(table) >= most:
+        for key in sorted(table, key=lambda key: table[key][1])[: most // 10]:
+            del table[key]
 
 
 class MemoryState:
