@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from liveroom.adapters.state import memory, redis
-from liveroom.errors import Code
+from liveroom.errors import Code, state_away
 from liveroom.model import Caller
 from liveroom.ports.accounts import Profile
 from liveroom.services.accounts import SignInPolicy
@@ -157,3 +157,36 @@ async def test_uses_and_showings_do_not_push_each_other_out(clock: Clock) -> Non
     for number in range(memory.MOST_LIMITS * 2):
         await limits.hit(f"k{number}", 1, 360)
     assert await limits.first_seen("k", 3, 10) == 1
+
+
+class Leaving:
+    """A state store that is there until it is told to go, and may come back empty."""
+
+    def __init__(self) -> None:
+        self.here: memory.MemoryLimits | None = memory.MemoryLimits()
+
+    async def hit(self, key: str, most: int, window_s: int) -> int:
+        return await self._there().hit(key, most, window_s)
+
+    async def first_seen(self, key: str, now: int, keep_s: int) -> int:
+        return await self._there().first_seen(key, now, keep_s)
+
+    def _there(self) -> memory.MemoryLimits:
+        if self.here is None:
+            raise state_away()
+        return self.here
+
+
+async def test_a_signature_shown_before_the_state_store_went_away_is_no_new_one(
+    start: Callable[..., Process], clock: Clock
+) -> None:
+    shared = Leaving()
+    process = start(shared=shared, policy=SignInPolicy(max_age_s=300))
+    await process.accounts.register(DEFAULT, "ann", SALT)
+    signature = proof("ann", ts=str(NOON // 1000))
+    await process.accounts.sign_in(DEFAULT, signature, Profile())
+    clock.pass_s(11)
+    shared.here = None
+    await refused(Code.SystemVerifyError, process.accounts.sign_in(DEFAULT, signature, Profile()))
+    shared.here = memory.MemoryLimits()
+    await refused(Code.SystemVerifyError, process.accounts.sign_in(DEFAULT, signature, Profile()))

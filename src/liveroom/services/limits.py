@@ -26,7 +26,9 @@ class Limits:
 
     async def first_seen(self, key: str, now: int, keep_s: int) -> int:
         """When `key` was first shown, `now` if only now; counted whether limits are on or off."""
+        # Noted here as well: the state store may be away the next time, or have come back empty.
+        first_here = await self._own.first_seen(key, now, keep_s)
         try:
-            return await self._shared.first_seen(key, now, keep_s)
+            return min(first_here, await self._shared.first_seen(key, now, keep_s))
         except Refusal:
-            return await self._own.first_seen(key, now, keep_s)
+            return first_here
