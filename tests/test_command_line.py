@@ -161,6 +161,18 @@ def test_two_workers(mysql_url: str, redis_server: Redis) -> None:
         assert b'code="0"} 20' in Client([service.url]).send("GET", "/metrics").body, "of both workers"
 
 
+def test_a_stop_while_a_worker_starts() -> None:
+    """It ends at once, rather than coming up, not knowing of the stop, and being killed."""
+    service = Service(["--dev", "--data", "kept"])
+    with contextlib.closing(service):
+        for turn in range(1, 6):
+            service.start()
+            wait_until(lambda turn=turn: service.log().count("Spawning worker-") == turn, "a worker")
+            time.sleep(turn / 50)
+            assert service.stop() == 0
+            assert "Killing" not in service.log()
+
+
 def test_a_wrong_data_key(told: Told, tmp_path: Path) -> None:
     """Refused before it can lock everybody out; the data stays good."""
     env = {**ENV, "LIVEROOM_DATABASE_URL": f"sqlite:///{tmp_path}/rooms.sqlite", "LIVEROOM_DATA_KEY": KEY}

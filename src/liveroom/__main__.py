@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -114,6 +115,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     asyncio.run(_check_database(settings, may_migrate=arguments.migrate or settings.database.startswith("sqlite")))
     os.environ.update(variables)
     _greet(settings)
+    # A worker inherits the server's handler, and would miss a stop until it has its own.
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     with tempfile.TemporaryDirectory(prefix="liveroom-metrics-") as folder:
         if arguments.workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
