@@ -68,6 +68,9 @@ class RedisState:
         """One round trip; raises ServiceUnavailable when Redis is away."""
         try:
             async with asyncio.timeout(VERB_S):
+                # A cluster's client that does not know the slots yet asks any node, and of a crowd
+                # that is sent elsewhere each fifth one closes the connections of all.
+                await self._client.initialize()
                 try:
                     return await command(self._client)
                 except AttributeError:
