@@ -228,7 +228,8 @@ async def test_prune_goes_in_small_steps(node: Node) -> None:
     room = await node.room("r")
     row = {"tenant": "default", "room_id": "r", "opening": room.opening, "role": "", "place": 2, "entered_at": 0}
     rows = [row | {"user_id": f"u{number}"} for number in range(2_500)]
-    await node.database.write(lambda connection: connection.execute(members.insert(), rows))
+    async with node.database.engine.begin() as connection:
+        await connection.execute(members.insert(), rows)
     await node.destroy(ann, "r")
     before, steps = 2_501, 0
     while await node.rooms.prune():

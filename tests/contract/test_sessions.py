@@ -179,7 +179,8 @@ async def test_of_sessions_of_the_same_moment_the_one_in_use_stays(node: Node) -
 async def test_a_great_many_sessions_may_have_been_used(node: Node) -> None:
     row = {"tenant": "default", "user_id": "1", "expires_at": NOON * 2, "used_at": 1}
     rows = [row | {"sid": f"s{number}"} for number in range(1_200)]
-    await node.database.write(lambda connection: connection.execute(insert(sessions), rows))
+    async with node.database.engine.begin() as connection:
+        await connection.execute(insert(sessions), rows)
     await node.sessions.mark_used([("default", f"s{number}") for number in range(1_199)], NOON)
     assert [row.sid for row in await node.rows(select(sessions.c.sid).where(sessions.c.used_at == 1))] == ["s1199"]
 
@@ -259,7 +260,8 @@ async def test_prune_deletes_what_expired_and_old_endings(node: Node, other: Nod
 
 async def test_prune_goes_in_small_steps(node: Node) -> None:
     rows = [{"tenant": "default", "sid": f"s{number}", "user_id": "1", "expires_at": 1} for number in range(2_500)]
-    await node.database.write(lambda connection: connection.execute(insert(sessions), rows))
+    async with node.database.engine.begin() as connection:
+        await connection.execute(insert(sessions), rows)
     steps = []
     while step := await node.sessions.prune(NOON):
         steps.append(step)
