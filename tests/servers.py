@@ -30,6 +30,7 @@ PACKAGES = {
     "mariadb": "mariadb-client",
     "redis-server": "redis-server",
     "redis-cli": "redis-tools",
+    "chromium": "chromium",
 }
 
 

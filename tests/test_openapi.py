@@ -24,6 +24,7 @@ from liveroom import __version__
 from liveroom.endpoints.parameters import Reader, layers
 from liveroom.endpoints.routes import PREFIX, Route, Who, routes
 from liveroom.errors import Code, Refusal
+from servers import need
 from service import Service
 
 ROUTES = routes(MagicMock())
@@ -247,9 +248,7 @@ def test_the_page_names_no_other_host_to_load_from(client: Client) -> None:
 @pytest.mark.parametrize("path", ["/docs", "//prod//docs/"])
 def test_a_browser_shows_every_call(service: Service, document: dict[str, Any], tmp_path: Path, path: str) -> None:
     """With no other host to be found; under the plain path, and under a stage prefix with slashes too many."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip("NO BROWSER: install chromium to see whether /docs renders")
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None) or need("chromium")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
     options += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", f"--user-data-dir={tmp_path}"]
     command = [browser, *options, "--virtual-time-budget=10000", "--dump-dom", service.url + path]
