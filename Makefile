@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 9000
+WORKERS ?= 2
 ARGS ?=
 
 .PHONY: run test check lock back-ends help
@@ -15,7 +16,7 @@ run: $(VENV)/.run
 	@$(BIN)/liveroom serve --dev --port $(PORT) $(ARGS)
 
 test: $(VENV)/.dev back-ends
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -23,6 +23,7 @@ import pytest
 
 HOST = "127.0.0.1"
 DEADLINE = 30.0
+WORKERS = 4
 
 PACKAGES = {
     "mariadbd": "mariadb-server",
@@ -64,9 +65,12 @@ def free_port() -> int:
 
     It lies below the range the kernel takes client ports from, so that no connection can take
     a server's port while that server is down (a client retrying on localhost could even meet itself).
+    Each process of a test run has a part of the range to itself, and takes no port that another looks at.
     """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 10_000 + worker % WORKERS * (10_000 // WORKERS)
     while True:
-        port = 10_000 + secrets.randbelow(10_000)
+        port = first + secrets.randbelow(10_000 // WORKERS)
         if port not in _handed_out and _bindable(port) and _bindable(port + 10_000):
             _handed_out.add(port)
             return port

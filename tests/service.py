@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from servers import DEADLINE, Daemon, MariaDB, Redis, ServerError, free_port
+from servers import DEADLINE, Daemon, MariaDB, Redis, RedisCluster, ServerError, free_port
 
 __all__ = ["PROGRAM", "Service", "Topology", "embedded", "free_port", "run", "two_processes"]
 
@@ -27,7 +27,8 @@ def clean_env(given: Mapping[str, str] | None = None) -> dict[str, str]:
 class Service(Daemon):
     """One process of the service, in a clean environment and an empty working directory.
 
-    `with Service(...)` starts it, waits until it is ready, stops it and removes its folder.
+    `with Service(...)` starts it, waits until it is ready, stops it and removes its folder. `toml` is its
+    `liveroom.toml`, if any.
     """
 
     def __init__(
@@ -36,12 +37,15 @@ class Service(Daemon):
         env: Mapping[str, str] | None = None,
         program: Sequence[str] = PROGRAM,
         name: str = "service",
+        toml: str = "",
     ) -> None:
         super().__init__(name)
         self.command = [*program, "serve", "--port", str(self.port), *args]
         self.env = clean_env(env)
         self.directory = self.folder / "cwd"
         self.directory.mkdir()
+        if toml:
+            (self.directory / "liveroom.toml").write_text(toml, encoding="utf-8")
 
     def __enter__(self) -> Service:
         super().__enter__()
@@ -111,17 +115,19 @@ class Topology:
 
 
 @contextlib.contextmanager
-def embedded(program: Sequence[str] = PROGRAM) -> Iterator[Topology]:
+def embedded(program: Sequence[str] = PROGRAM, toml: str = "") -> Iterator[Topology]:
     """Run one process on SQLite and memory."""
-    with Service(["--dev", "--data", "data"], program=program) as service:
+    with Service(["--dev", "--data", "data"], program=program, toml=toml) as service:
         yield Topology("embedded", [service.url], [service])
 
 
 @contextlib.contextmanager
-def two_processes(mariadb: MariaDB, redis: Redis, program: Sequence[str] = PROGRAM) -> Iterator[Topology]:
+def two_processes(
+    mariadb: MariaDB, redis: Redis | RedisCluster, program: Sequence[str] = PROGRAM, toml: str = ""
+) -> Iterator[Topology]:
     """Run two processes that share one fresh MySQL database and one Redis."""
     env = backend_env(mariadb, mariadb.new_database(), redis)
-    services = [Service([], env, program), Service([], env, program)]
+    services = [Service([], env, program, toml=toml) for _ in range(2)]
     with contextlib.ExitStack() as stack:
         for service in services:
             stack.callback(service.close)
@@ -133,7 +139,7 @@ def two_processes(mariadb: MariaDB, redis: Redis, program: Sequence[str] = PROGR
         yield Topology("two-processes", [service.url for service in services], services)
 
 
-def backend_env(mariadb: MariaDB, database: str, redis: Redis) -> dict[str, str]:
+def backend_env(mariadb: MariaDB, database: str, redis: Redis | RedisCluster) -> dict[str, str]:
     """Return the settings of a production process on these servers, with a fresh JWT secret."""
     return {
         "MYSQL_HOST": mariadb.host,
@@ -141,11 +147,18 @@ def backend_env(mariadb: MariaDB, database: str, redis: Redis) -> dict[str, str]
         "MYSQL_USER": "root",
         "MYSQL_PASSWORD": "",
         "MYSQL_DB": database,
-        "REDIS_HOST": redis.host,
-        "REDIS_PORT": str(redis.port),
+        **state_env(redis),
         "JWT_SECRET": secrets.token_urlsafe(36),
         "TRTC_TIM_APPID": "1400000000",
         "TRTC_TIM_SECRET": "5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb93b5e",
         "TIM_ADMINISTRATOR": "administrator",
         "LIVEROOM_LIMITS": "off",
+        "LIVEROOM_IM": "embedded",
     }
+
+
+def state_env(redis: Redis | RedisCluster) -> dict[str, str]:
+    """Return the settings that name the state store."""
+    if isinstance(redis, RedisCluster):
+        return {"LIVEROOM_STATE_URL": redis.url}
+    return {"REDIS_HOST": redis.host, "REDIS_PORT": str(redis.port)}

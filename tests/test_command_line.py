@@ -23,7 +23,7 @@ from liveroom import __version__, config
 from liveroom.__main__ import main
 from liveroom.services import usersig
 from servers import Redis, wait_until
-from service import PROGRAM, Service, clean_env, run
+from service import PROGRAM, Service, clean_env, free_port, run
 
 SECRET = "kT8-2vXq9_Lw4zRb7Nc1Yp6Hd3Js5Gf0"
 APP_SECRET = "5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb93b5e"
@@ -307,3 +307,45 @@ def test_help_and_version(told: Told, tmp_path: Path) -> None:
     assert [option for option in wanted if option not in options] == []
     assert "COMMAND" in told([], {}, refused=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_im_simulator(told: Told, tmp_path: Path) -> None:
+    """It teaches, and started where `serve --dev` was it has that application."""
+    shown = told(["im-simulator", "-h"], {})
+    taught = (
+        "--host",
+        "--port",
+        "--app",
+        "--admin",
+        "--callback",
+        "--callback-token",
+        "TIM_DOMAIN",
+        "/simulator/faults",
+    )
+    assert [word for word in taught if word not in shown] == []
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "secrets").write_text(json.dumps({"JWT_SECRET": SECRET, "TRTC_TIM_SECRET": APP_SECRET}))
+    port = free_port()
+    process = begun(["im-simulator", "--port", str(port)], {}, tmp_path)
+    try:
+        wait_until(lambda: answers(port, "/simulator/state"), "the simulator")
+        sig = usersig.sign(1_400_000_000, APP_SECRET, "administrator", int(time.time()), 60)
+        query = f"sdkappid=1400000000&identifier=administrator&usersig={sig}&random=1&contenttype=json"
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        with contextlib.closing(connection):
+            connection.request("POST", f"/v4/im_open_login_svc/account_import?{query}", '{"UserID": "u1"}')
+            assert json.load(connection.getresponse())["ErrorCode"] == 0
+    finally:
+        process.terminate()
+        printed, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert f"TIM_DOMAIN=http://127.0.0.1:{port}" in printed
+    assert APP_SECRET not in printed
+
+
+def answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.closing(connection), contextlib.suppress(OSError):
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    return False

@@ -1,4 +1,4 @@
-"""The command line: serve, migrate, check-config, usersig."""
+"""The command line: serve, migrate, check-config, usersig, im-simulator."""
 
 import argparse
 import asyncio
@@ -17,7 +17,7 @@ from granian.server import Server
 from granian.server.common import AbstractServer
 from msgspec import json
 
-from liveroom import __version__, config
+from liveroom import __version__, config, tenancy
 from liveroom.adapters.store import migrate as schema
 from liveroom.adapters.store.engine import Database
 from liveroom.adapters.store.keys import check_data_keys
@@ -25,6 +25,7 @@ from liveroom.adapters.store.sealing import Seal, WrongDataKey
 from liveroom.config import Settings
 from liveroom.errors import Refusal
 from liveroom.services import usersig
+from liveroom.simulator import command as simulator
 from liveroom.tenancy import ConfigError
 
 DEV_APP_ID = "1400000000"
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print the settings as JSON; secrets are not shown")
     check.set_defaults(run=_check_config)
     _add_usersig(commands)
+    simulator.add(commands, _dev_settings)
     return parser
 
 
@@ -178,6 +180,11 @@ def _with_dev_secrets(variables: dict[str, str]) -> dict[str, str]:
     return {**defaults, **{name: value for name, value in variables.items() if value.strip()}}
 
 
+def _dev_settings(data: str | None) -> Settings:
+    given = {"LIVEROOM_DEV": "on"} | ({"LIVEROOM_DATA": data} if data else {})
+    return config.load(_with_dev_secrets(config.environment() | given))
+
+
 def _greet(settings: Settings) -> None:
     here = f"http://127.0.0.1:{settings.port}"
     tenant = settings.tenants["default"]
@@ -229,7 +236,8 @@ def _check_config(arguments: argparse.Namespace) -> int:
     else:
         for field, names in config.setting_names().items():
             print(f"{names[0]:28} {shown[field] or '-':24} {config.setting_meta()[field].description}")
-        print(f"{'tenants':28} {', '.join(settings.tenants)}")
+        for name, tenant in settings.tenants.items():
+            print(f"\ntenant {name}", *tenancy.explained(tenant), sep="\n  ")
     if not settings.is_dev:
         config.check_secrets(settings)
     if not settings.trtc_configured:

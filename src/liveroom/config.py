@@ -38,12 +38,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         "administrator"
     )
     tim_domain: Annotated[str, _named("TIM_DOMAIN", doc="Domain of the IM REST API, by region")] = "console.tim.qq.com"
-    im_callback_token: Annotated[
-        str, _named("TIM_CALLBACK_TOKEN", doc="Token that signs IM callbacks", secret=True)
+    im: Annotated[
+        Literal["", "tencent", "embedded"],
+        _named("LIVEROOM_IM", doc="Groups and accounts: `tencent`, or `embedded` without any; in dev mode `embedded`"),
     ] = ""
-    trtc_callback_key: Annotated[str, _named("TRTC_CALLBACK_KEY", doc="Key that signs TRTC callbacks", secret=True)] = (
-        ""
-    )
+    im_callback_token: Annotated[str, _named("TIM_CALLBACK_TOKEN", doc="Signs IM callbacks", secret=True)] = ""
+    trtc_callback_key: Annotated[str, _named("TRTC_CALLBACK_KEY", doc="Signs TRTC callbacks", secret=True)] = ""
     mysql_host: Annotated[str, _named("MYSQL_HOST", doc="MySQL host; empty: SQLite in the data folder")] = ""
     mysql_port: Annotated[int, _named("MYSQL_PORT", doc="MySQL port", ge=1, le=65535)] = 3306
     mysql_user: Annotated[str, _named("MYSQL_USER", doc="MySQL user")] = "root"
@@ -164,6 +164,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def embedded(self) -> bool:
         """Whether a back end lives in the process or its folder, so that there can be but one process."""
         return self.database.startswith("sqlite") or self.state.startswith("memory")
+
+    @property
+    def messages_remotely(self) -> bool:
+        """Whether Tencent IM has the groups, rather than this process."""
+        return (self.im or ("embedded" if self.is_dev else "tencent")) == "tencent"
 
     @property
     def jwt_secrets(self) -> list[str]:

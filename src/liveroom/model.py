@@ -1,26 +1,27 @@
 """The nouns of the domain, as frozen structs; moments are milliseconds since the Unix epoch."""
 
 from enum import IntEnum, StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 DEFAULT_TENANT = "default"
+Seconds = Annotated[int, Meta(ge=0, le=10**9)]
 
 
 class PresencePolicy(Struct, frozen=True, forbid_unknown_fields=True):
     """When silence means offline, in seconds; 0 is never."""
 
-    beat_timeout_s: int = 30
-    silent_timeout_s: int = 7200
-    grace_s: int = 10
+    beat_timeout_s: Seconds = 30
+    silent_timeout_s: Seconds = 7200
+    grace_s: Seconds = 10
 
 
 class CategoryPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     """What a room of one category does about absence, in seconds; 0 is never."""
 
-    evict_after_s: int = 60
-    close_after_s: int = 1800
+    evict_after_s: Seconds = 60
+    close_after_s: Seconds = 1800
 
 
 class Tenant(Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,6 +50,13 @@ class Tenant(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def id_prefix(self) -> str:
         return "" if self.name == DEFAULT_TENANT else f"{self.name}-"
+
+    def policy_of(self, category: str) -> CategoryPolicy:
+        """What rooms of this category do about absence."""
+        return self.categories.get(category, _BY_DEFAULT)
+
+
+_BY_DEFAULT = CategoryPolicy()
 
 
 class Account(Struct, frozen=True):
@@ -109,8 +117,9 @@ class RoomState(IntEnum):
 class Room(Struct, frozen=True):
     """A room id and its latest opening.
 
-    `inside`, `joined`, `anchors` and `owner_inside` are counters kept in step with the member rows;
-    `places` numbers the entries of this opening, so that members keep an order.
+    `inside`, `joined`, `anchors_online` (inside and online, the owner apart) and `owner_online` are
+    counters kept in step with the member rows; `places` numbers the entries of this opening, so that
+    members keep an order. A hidden room closes at `close_at`, if ever.
     """
 
     tenant: str
@@ -130,9 +139,11 @@ class Room(Struct, frozen=True):
     inside: int = 0
     joined: int = 0
     places: int = 0
-    anchors: int = 0
-    owner_inside: int = 0
+    anchors_online: int = 0
+    owner_online: int = 0
     owner_seen: int = 0
+    hidden_since: int | None = None
+    close_at: int | None = None
 
     @property
     def open(self) -> bool:
@@ -143,6 +154,7 @@ class Member(Struct, frozen=True):
     """An account that entered an opening; `place` is its order among those inside, None once it left.
 
     `anchor` says whether its role made it one when it was last written, whatever the policy says now.
+    Inside and offline it has an `offline_since`, and leaves at `leave_at`, if ever.
     """
 
     tenant: str
@@ -153,6 +165,8 @@ class Member(Struct, frozen=True):
     place: int | None
     entered_at: int
     anchor: int = 0
+    offline_since: int | None = None
+    leave_at: int | None = None
 
 
 class MemberProfile(Struct, frozen=True):
@@ -162,6 +176,7 @@ class MemberProfile(Struct, frozen=True):
     name: str
     avatar: str
     role: str
+    online: bool
 
 
 class RoomQuery(Struct, frozen=True):

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from liveroom.model import DEFAULT_TENANT, Tenant
+from liveroom.model import DEFAULT_TENANT, CategoryPolicy, Tenant
 
 
 class ConfigError(Exception):
@@ -44,6 +44,38 @@ def check(tenants: Mapping[str, Tenant]) -> None:
         for alias in (name, *tenant.aliases):
             if spoken_for.setdefault(alias, name) != name:
                 raise ConfigError(f"'{alias}' names two tenants: '{spoken_for[alias]}' and '{name}'.")
+
+
+def explained(tenant: Tenant) -> list[str]:
+    """What this tenant's times mean, a sentence each."""
+    presence = tenant.presence
+    told = [
+        _sentence("A session that sends keepalives counts as online", presence.beat_timeout_s, "its last sign"),
+        _sentence("One that never sent any counts as online", presence.silent_timeout_s, "its last sign"),
+        _logout(presence.grace_s),
+    ]
+    for category, policy in tenant.categories.items():
+        told += _explained_rooms(f"a room of category '{category}'", policy)
+    return told + _explained_rooms("any other room" if tenant.categories else "a room", CategoryPolicy())
+
+
+def _logout(grace_s: int) -> str:
+    if not grace_s:
+        return "A logout makes nobody offline by itself (0)."
+    return f"After a logout its user stays online for {grace_s} s, so that logging in again changes nothing."
+
+
+def _explained_rooms(room: str, policy: CategoryPolicy) -> list[str]:
+    leaving = _sentence(f"Audience that goes offline stays in {room}", policy.evict_after_s, "that")
+    closing = f"{room[0].upper()}{room[1:]} closes once it has been hidden for {policy.close_after_s} s; "
+    never = f"{room[0].upper()}{room[1:]} is never closed for being hidden (0); "
+    leaves = "an anchor that goes offline leaves it after the same time."
+    stays = "an anchor that goes offline stays."
+    return [leaving, closing + leaves if policy.close_after_s else never + stays]
+
+
+def _sentence(what: str, seconds: int, since: str) -> str:
+    return f"{what} until {seconds} s after {since}." if seconds else f"{what} for ever (0)."
 
 
 def pairs(text: str) -> dict[str, str]:

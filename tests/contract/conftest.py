@@ -13,14 +13,18 @@ from typing import Any
 
 import pytest
 
+from contract.ears import Ear
 from contract.nodes import Node, Ticks
 from liveroom.adapters.state import redis
 from liveroom.adapters.state.memory import MemoryLimits, MemoryState
+from liveroom.adapters.state.memory_presence import MemoryPresence
+from liveroom.adapters.state.redis_presence import RedisPresence
 from liveroom.adapters.store.engine import Database
 from liveroom.adapters.store.migrate import migrate
 from liveroom.adapters.store.tables import metadata
 from liveroom.ports.back_ends import BackEnd
 from liveroom.ports.limits import LimitStore
+from liveroom.ports.presence import PresenceStore
 from servers import MariaDB, Redis, RedisCluster
 
 
@@ -208,3 +212,41 @@ def limits(state_url: str, connect_state: Callable[[str], StateClient]) -> Limit
 def other_limits(state_url: str, connect_state: Callable[[str], StateClient]) -> LimitStore:
     """The limits as another process counts them."""
     return connect_state(state_url)[1]
+
+
+@pytest.fixture
+async def connect_presence() -> AsyncIterator[Callable[[str], PresenceStore]]:
+    """Connects to presence as a process does; the processes of memory are but one."""
+    states: list[redis.RedisState] = []
+    memory = MemoryPresence()
+
+    def connect(url: str) -> PresenceStore:
+        if url.startswith("memory"):
+            return memory
+        states.append(redis.RedisState(redis.connect(url)))
+        return RedisPresence(states[-1])
+
+    yield connect
+    for state in states:
+        await state.close()
+
+
+@pytest.fixture
+async def ear(state_url: str, connect_presence: Callable[[str], PresenceStore]) -> Ear:
+    """Presence as one process knows it, watched for longer than any timeout of the tests."""
+    ear = Ear(connect_presence(state_url))
+    assert (await ear.watch(-4_000)).gap
+    assert not (await ear.watch(0)).gap
+    return ear
+
+
+@pytest.fixture
+def other_ear(ear: Ear, state_url: str, connect_presence: Callable[[str], PresenceStore]) -> Ear:
+    """The same presence as another process knows it."""
+    return Ear(connect_presence(state_url))
+
+
+@pytest.fixture
+def new_ear(state_url: str, connect_presence: Callable[[str], PresenceStore]) -> Ear:
+    """Presence that nobody has watched so far."""
+    return Ear(connect_presence(state_url))

@@ -55,7 +55,7 @@ async def assert_exact(node: Node, tenant: Tenant, entries: Entries | None = Non
         assert await node.inside(room.room_id, tenant) == ([row.user_id for row in inside] if room.open else None)
         assert (room.room_id in visible) == _shows(room, inside, tenant)
         if not room.open:
-            assert (room.inside, room.joined, room.anchors, room.owner_inside) == (0, 0, 0, 0)
+            assert (room.inside, room.joined, room.anchors_online, room.owner_online) == (0, 0, 0, 0)
             continue
         assert room.owned_by in users, "a room outlived its owner's account"
         _assert_counted(room, inside, tenant)
@@ -76,8 +76,8 @@ def _assert_counted(room: Room, inside: list[Any], tenant: Tenant) -> None:
     anchors = [row for row in inside if row.role in tenant.anchor_roles and row.user_id != room.owned_by]
     assert all(row.anchor == (row.role in tenant.anchor_roles) for row in inside)
     assert room.inside == len(inside)
-    assert room.anchors == len(anchors)
-    assert room.owner_inside == (room.owned_by in {row.user_id for row in inside})
+    assert room.anchors_online == len(anchors)
+    assert room.owner_online == (room.owned_by in {row.user_id for row in inside})
     assert max((row.place for row in inside), default=0) <= room.places
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 from sqlalchemy import Executable, insert, select
 
+from liveroom.adapters.im.embedded import EmbeddedMessaging
 from liveroom.adapters.state.memory import MemoryLimits
+from liveroom.adapters.store.absence import SqlAbsence
 from liveroom.adapters.store.accounts import SqlAccounts
 from liveroom.adapters.store.engine import Database
+from liveroom.adapters.store.errands import SqlErrands
 from liveroom.adapters.store.rooms import SqlRooms
 from liveroom.adapters.store.sealing import Seal
 from liveroom.adapters.store.sessions import SqlSessions
@@ -21,7 +24,9 @@ from liveroom.ports.accounts import NewAccount
 from liveroom.ports.back_ends import IdSource
 from liveroom.services.limits import Limits
 from liveroom.services.members import MemberService
+from liveroom.services.messaging import MessagingService
 from liveroom.services.rooms import RoomService, RoomTexts
+from liveroom.services.tenants import Tenants
 
 DATA_KEY = "a data key for the contract suite, long enough"
 SALT = "0123456789abcdef0123456789abcdef"
@@ -50,8 +55,12 @@ class Node:
         self.rooms = SqlRooms(self.database)
         limits = Limits(MemoryLimits(), MemoryLimits(), on=False)
         rooms: Any = witness(self.rooms) if witness else self.rooms
+        self.errands = SqlErrands(self.database)
+        self.absence = SqlAbsence(self.database)
+        tenants = Tenants({"default": DEFAULT}, unknown_is_default=False)
+        messaging = MessagingService(EmbeddedMessaging(), self.errands, rooms, self.accounts, tenants, clock)
         self.room_service = RoomService(rooms, limits, random_id, clock)
-        self.member_service = MemberService(rooms, self.room_service, clock)
+        self.member_service = MemberService(rooms, self.room_service, messaging, clock)
 
     async def register(self, username: str, tenant: Tenant = DEFAULT, ids: IdSource = random_id) -> Account:
         account = await self.accounts.register(new(username, tenant, ids), SALT)

@@ -22,7 +22,7 @@ async def test_forty_users_enter_one_new_room_at_once(node: Node, other: Node) -
     )
     assert roles == [f"role {turn}" for turn in range(40)]
     room = await other.room("new")
-    assert (room.inside, room.joined, room.opening, room.owner_inside) == (40, 40, 1, 1)
+    assert (room.inside, room.joined, room.opening, room.owner_online) == (40, 40, 1, 1)
     assert room.owned_by == room.created_by
     assert room.owned_by in {user.user_id for user in users}
     listed = await node.inside("new")
@@ -106,7 +106,7 @@ async def test_a_room_that_opens_again_begins_anew(node: Node, other: Node) -> N
     room = await node.room("r")
     assert (room.opening, room.owned_by, room.created_by, room.updated_by) == (2, cat.user_id, cat.user_id, "")
     assert (room.title, room.category, room.cover, room.subject, room.description) == ("", "", "", "", "")
-    assert (room.inside, room.joined, room.anchors, room.places, room.owner_inside) == (1, 1, 0, 1, 1)
+    assert (room.inside, room.joined, room.anchors_online, room.places, room.owner_online) == (1, 1, 0, 1, 1)
     assert room.opened_at > over.opened_at
     assert await node.inside("r") == [cat.user_id]
     await node.enter(ben, "r")

@@ -8,6 +8,7 @@ from typing import Any
 from contract.nodes import NOON, SALT, Node, drawn, new, query
 from liveroom.model import Caller, Session
 from liveroom.ports.accounts import Profile
+from liveroom.ports.errands import Errand, ErrandKind
 
 Verb = Callable[[Node, Caller], Awaitable[Any]]
 
@@ -21,6 +22,15 @@ def own(name: str, caller: Caller) -> str:
     return f"{name}-{caller.user_id}"
 
 
+def errand(caller: Caller) -> Errand:
+    """One that is there for as long as nobody has done it."""
+    return Errand("default", ErrandKind.GROUP, own("open", caller), 99, 0, NOON)
+
+
+def key(caller: Caller) -> tuple[str, ErrandKind, str]:
+    return errand(caller).tenant, errand(caller).kind, errand(caller).subject
+
+
 WRITES: dict[str, Verb] = {
     "accounts.register": lambda node, who: node.accounts.register(new(own("new", who)), SALT),
     "accounts.vouch": lambda node, who: node.accounts.vouch(new(own("vouched", who)), Profile(name="x")),
@@ -28,12 +38,18 @@ WRITES: dict[str, Verb] = {
     "sessions.open": lambda node, who: node.sessions.open(session(who, "s2"), NOON, 20),
     "sessions.prolong": lambda node, who: node.sessions.prolong(session(who, "s1"), NOON),
     "sessions.mark_used": lambda node, who: node.sessions.mark_used([("default", own("s1", who))], NOON + 1),
+    "sessions.mark_beating": lambda node, who: node.sessions.mark_beating([("default", own("s1", who))]),
     "sessions.end": lambda node, who: node.sessions.end("default", who.user_id, own("s1", who)),
     "sessions.prune": lambda node, _: node.sessions.prune(NOON + 10_000),
     "rooms.change": lambda node, who: node.enter(who, own("open", who)),
     "rooms.change on opening": lambda node, who: node.enter(who, own("fresh", who)),
     "rooms.generate": lambda node, who: node.rooms.generate("default", who.user_id, drawn(own("generated", who))),
     "rooms.prune": lambda node, _: node.rooms.prune(),
+    "errands.add": lambda node, who: node.errands.add(*key(who), NOON),
+    "errands.take": lambda node, _: node.errands.take(NOON * 2, NOON * 2, 2),
+    "errands.take_one": lambda node, who: node.errands.take_one(*key(who), NOON * 2, NOON * 2),
+    "errands.put_off": lambda node, who: node.errands.put_off(errand(who), NOON),
+    "errands.done": lambda node, who: node.errands.done(errand(who)),
 }
 READS: dict[str, Verb] = {
     "accounts.find": lambda node, who: node.accounts.find("default", who.user_id),
@@ -41,9 +57,19 @@ READS: dict[str, Verb] = {
     "accounts.credential": lambda node, who: node.accounts.credential("default", who.sid),
     "sessions.standing": lambda node, who: node.sessions.standing("default", who.user_id, own("s1", who)),
     "sessions.ended_since": lambda node, _: node.sessions.ended_since(2**42),
+    "sessions.of_users": lambda node, who: node.sessions.of_users([("default", who.user_id)]),
     "rooms.find": lambda node, who: node.rooms.find("default", own("open", who)),
     "rooms.page": lambda node, _: node.rooms.page(query()),
     "rooms.members": lambda node, who: node.rooms.members("default", own("open", who), 0, 10),
+    "absence.inside": lambda node, who: node.absence.inside([("default", who.user_id)]),
+    "absence.due_to_leave": lambda node, _: node.absence.due_to_leave(["default"], NOON, 10),
+    "absence.due_to_close": lambda node, _: node.absence.due_to_close(["default"], NOON, 10),
+    "absence.inside_after": lambda node, who: node.absence.inside_after(("default", who.user_id), 10),
+    "absence.entered_until": lambda node, who: node.absence.entered_until(
+        "default", own("open", who), NOON * 2, 10, ""
+    ),
+    "absence.open_after": lambda node, who: node.absence.open_after(("default", own("open", who)), 10),
+    "errands.waiting": lambda node, who: node.errands.waiting(*key(who)),
     "ping": lambda node, _: node.database.ping(),
 }
 

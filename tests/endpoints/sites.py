@@ -20,6 +20,7 @@ SETTINGS = {
     "TRTC_TIM_APPID": "1400000000",
     "TRTC_TIM_SECRET": APP_SECRET,
     "LIVEROOM_LIMITS": "off",
+    "LIVEROOM_IM": "embedded",
 }
 
 

@@ -20,14 +20,15 @@ async def test_greetings(site: Site, path: str) -> None:
 
 async def test_ready(site: Site) -> None:
     reply = await site.http.get("/readyz")
-    assert (reply.status_code, told(reply.json())) == (200, done("ready", {"database": "ok", "state": "ok"}))
+    every = {"database": "ok", "state": "ok", "im": "ok"}
+    assert (reply.status_code, told(reply.json())) == (200, done("ready", every))
 
 
 async def test_not_ready(start: Start) -> None:
     site = await start(LIVEROOM_STATE_URL="redis://127.0.0.1:1/0")
     reply = await site.http.get("/readyz")
     body = told(reply.json())
-    assert (reply.status_code, body.pop("data")) == (503, {"database": "ok", "state": "away"})
+    assert (reply.status_code, body.pop("data")) == (503, {"database": "ok", "state": "away", "im": "ok"})
     assert body == refused(100, "ServiceUnavailable", "A back end is not available.")
     assert (await site.http.get("/healthz")).status_code == 200
 

@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from liveroom.adapters.im.embedded import EmbeddedMessaging
 from liveroom.adapters.state.memory import MemoryLimits
+from liveroom.adapters.state.memory_presence import MemoryPresence
+from liveroom.adapters.store.absence import SqlAbsence
 from liveroom.adapters.store.accounts import SqlAccounts
 from liveroom.adapters.store.engine import Database
+from liveroom.adapters.store.errands import SqlErrands
 from liveroom.adapters.store.rooms import SqlRooms
 from liveroom.adapters.store.sealing import Seal
 from liveroom.adapters.store.sessions import SqlSessions
@@ -21,10 +25,18 @@ from liveroom.errors import Code, Refusal
 from liveroom.model import Caller, Room, RoomQuery, Tenant
 from liveroom.ports.accounts import Profile
 from liveroom.ports.limits import LimitStore
+from liveroom.ports.messaging import Messaging
+from liveroom.ports.presence import PresenceStore
 from liveroom.services.accounts import AccountService, Login, Signature, SignInPolicy
+from liveroom.services.callbacks import CallbackService
 from liveroom.services.limits import Limits
 from liveroom.services.members import MemberService
+from liveroom.services.messaging import MessagingService
+from liveroom.services.presence import PresenceService
 from liveroom.services.rooms import RoomService, RoomTexts
+from liveroom.services.settling import SettleService, times_of
+from liveroom.services.sweeps import SweepService
+from liveroom.services.tenants import Tenants
 from liveroom.services.tokens import TokenService
 
 NOON = 1_700_000_000_000
@@ -58,6 +70,9 @@ class Setup(Struct, frozen=True):
     policy: SignInPolicy = SignInPolicy()
     limited: bool = True
     shared: LimitStore | None = None
+    presence: PresenceStore | None = None
+    messaging: Messaging | None = None
+    tenants: tuple[Tenant, ...] = (DEFAULT, ACME)
 
 
 class Process:
@@ -67,16 +82,32 @@ class Process:
         self.database = Database(f"sqlite:///{path}")
         self.account_store = SqlAccounts(self.database, Seal(["a data key for these tests, long enough"]))
         self.sessions = SqlSessions(self.database)
-        room_store = SqlRooms(self.database)
+        self.room_store = SqlRooms(self.database)
+        self.absence = SqlAbsence(self.database)
+        self.errands = SqlErrands(self.database)
+        self.messaging = setup.messaging or EmbeddedMessaging()
+        tenants = Tenants({tenant.name: tenant for tenant in setup.tenants}, unknown_is_default=False)
         own = MemoryLimits(clock.seconds)
         self.limits = Limits(setup.shared or MemoryLimits(clock.seconds), own, setup.limited)
         self.tokens = TokenService(list(setup.keys), self.sessions, clock, revocation=setup.revocation)
-        self.rooms = RoomService(room_store, self.limits, ids.__next__, clock)
-        self.members = MemberService(room_store, self.rooms, clock)
+        self.presence_store = setup.presence or MemoryPresence()
+        times, turns = times_of(tenants), MemoryLimits(clock.seconds)
+        self.settling = SettleService(
+            self.presence_store, self.sessions, self.absence, self.room_store, turns, times, clock
+        )
+        self.presence = PresenceService(self.presence_store, self.sessions, self.settling, times, clock)
+        self.sweeps = SweepService(self.room_store, self.absence, self.settling, tenants, clock)
+        self.carrier = MessagingService(
+            self.messaging, self.errands, self.room_store, self.account_store, tenants, clock
+        )
+        self.callbacks = CallbackService(self.presence, self.room_store, self.absence, self.messaging, clock)
+        self.rooms = RoomService(self.room_store, self.limits, ids.__next__, clock)
+        self.members = MemberService(self.room_store, self.rooms, self.carrier, clock)
         self.accounts = AccountService(
             self.account_store,
             self.tokens,
             self.members,
+            self.presence,
             self.limits,
             setup.policy,
             ids=ids.__next__,

@@ -46,7 +46,9 @@ SHOWN, HIDDEN = (True, True), (False, False)
 async def test_a_member_as_the_list_shows_it(process: Process, ann: Caller) -> None:
     await process.accounts.update(ann, Profile(name="Ann", avatar="a.png"))
     assert await process.members.enter(ann, "r", "host", {}) == ("r", "host")
-    assert await process.members.page(ann, "r", 0, 10) == [MemberProfile(ann.user_id, "Ann", "a.png", "host")]
+    assert await process.members.page(ann, "r", 0, 10) == [
+        MemberProfile(ann.user_id, "Ann", "a.png", "host", online=True)
+    ]
     await process.accounts.update(ann, Profile(name="Anna"))
     assert (await process.members.page(ann, "r", 0, 10))[0].name == "Anna"
 
@@ -157,12 +159,12 @@ async def test_the_tenant_says_which_roles_are_anchors(process: Process, ann: Ca
 async def test_a_policy_that_changes_does_not_make_the_count_drift(process: Process, ann: Caller, ben: Caller) -> None:
     await process.enter(ann, "r")
     await process.enter(under(ben, anchor_roles=frozenset({"speaker"})), "r", "speaker")
-    assert (await process.rooms.detail(ann, "r")).anchors == 1
+    assert (await process.rooms.detail(ann, "r")).anchors_online == 1
     await process.members.leave(ben, "r")
-    assert (await process.rooms.detail(ann, "r")).anchors == 0
+    assert (await process.rooms.detail(ann, "r")).anchors_online == 0
     await process.enter(under(ben, anchor_roles=frozenset()), "r", "anchor")
     await process.update(ben, "r", "anchor")
-    assert (await process.rooms.detail(ann, "r")).anchors == 1
+    assert (await process.rooms.detail(ann, "r")).anchors_online == 1
 
 
 async def test_by_default_one_may_be_in_several_rooms(process: Process, ann: Caller) -> None:
@@ -198,7 +200,7 @@ async def test_exclusive_rooms_may_move(process: Process, ann: Caller, ben: Call
     for room_id in ("r1", "r2"):
         assert await process.inside(ann, room_id) == [ben.user_id]
         room = await process.rooms.detail(ann, room_id)
-        assert (room.inside, room.joined, room.owner_inside, room.open) == (1, 2, 0, True)
+        assert (room.inside, room.joined, room.owner_online, room.open) == (1, 2, 0, True)
         assert await state(process, ann, room_id) == SHOWN
     await process.enter(under(ben, exclusive_rooms="move"), "r3")
     assert await state(process, ann, "r1") == HIDDEN

@@ -129,7 +129,7 @@ async def test_a_role_is_ones_own_and_only_inside(process: Process, ann: Caller,
     assert roles == {ann.user_id: "host", ben.user_id: "speaker"}
     await process.members.leave(ben, "r")
     room = await process.update(ben, "r", "anchor")
-    assert (room.inside, room.anchors) == (1, 0)
+    assert (room.inside, room.anchors_online) == (1, 0)
 
 
 async def test_only_the_owner_destroys(process: Process, ann: Caller, ben: Caller) -> None:

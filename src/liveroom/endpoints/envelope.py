@@ -5,25 +5,22 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from liveroom import __version__
+from liveroom.endpoints.asgi import Receive, Scope, Send
 from liveroom.endpoints.metrics import CALLS, SECONDS
 from liveroom.endpoints.parameters import Reader, layers
 from liveroom.endpoints.routes import Route, Who
 from liveroom.endpoints.wire import Signed
 from liveroom.errors import Code, Refusal, overloaded, token_invalid
 from liveroom.model import Caller
+from liveroom.services.presence import PresenceService
 from liveroom.services.tenants import Tenants
 from liveroom.services.tokens import TokenService
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 BODY_LIMIT = 1 << 20
 DRAIN_LIMIT = 16 << 20
@@ -149,12 +146,20 @@ class Envelope:
     """Answers one route, whatever happens, with the envelope."""
 
     def __init__(
-        self, route: Route, tokens: TokenService, tenants: Tenants, *, refusal_status: int, logs_access: bool
+        self,
+        route: Route,
+        tokens: TokenService,
+        tenants: Tenants,
+        presence: PresenceService,
+        *,
+        refusal_status: int,
+        logs_access: bool,
     ) -> None:
         self._route = route
         self._reader = Reader(route.params, route.code)
         self._tokens = tokens
         self._tenants = tenants
+        self._presence = presence
         self._refusal_status = refusal_status
         self._logs_access = logs_access
         self._seconds = SECONDS.labels(route.path)
@@ -210,7 +215,9 @@ class Envelope:
         of_token = self._tenants.by_name(claims.tenant)
         if of_token is None:
             raise token_invalid()
-        return Caller(of_token, claims.user_id, claims.sid)
+        caller = Caller(of_token, claims.user_id, claims.sid)
+        self._presence.called(caller)
+        return caller
 
     def _fault(self, head: Head) -> Answer:
         log_id = head.request_id or secrets.token_hex(8)

@@ -67,5 +67,8 @@ class MemberEndpoints:
     async def list(self, caller: Caller, wish: ListUsers) -> list[MemberRow]:
         members = await self._members.page(caller, wish.room_id, wish.offset, wish.most)
         return [
-            MemberRow(member.user_id, member.user_id, member.name, member.avatar, member.role, 1) for member in members
+            MemberRow(
+                member.user_id, member.user_id, member.name, member.avatar, member.role, online=int(member.online)
+            )
+            for member in members
         ]

@@ -13,6 +13,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 CALLS = Counter("liveroom_calls", "Answered calls", ["call", "code"])
+CALLBACKS = Counter("liveroom_callbacks", "The vendor's callbacks", ["source", "outcome"])
 SECONDS = Histogram(
     "liveroom_call_seconds",
     "Time to answer a call",

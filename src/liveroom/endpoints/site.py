@@ -5,13 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.responses import Response
 
+from liveroom.endpoints.asgi import Receive, Scope, Send
 from liveroom.endpoints.envelope import (
     Answer,
     Envelope,
     Gone,
-    Receive,
-    Scope,
-    Send,
     Unread,
     head_of,
     read_body,
@@ -24,6 +22,7 @@ STAGES = ("prod", "test", "release", "prepub", "local")
 _SLASHES = re.compile("//+")
 
 Page = Callable[[], Awaitable[Answer | Response]]
+Callback = Callable[[Scope, bytes], Awaitable[Response]]
 
 
 class Site:
@@ -33,6 +32,7 @@ class Site:
         self,
         calls: Mapping[str, Envelope],
         pages: Mapping[str, Page],
+        callbacks: Mapping[str, Callback],
         *,
         stage: str,
         configured: bool,
@@ -40,6 +40,7 @@ class Site:
     ) -> None:
         self._calls = {PREFIX + path: envelope for path, envelope in calls.items()}
         self._pages = pages
+        self._callbacks = {PREFIX + path: callback for path, callback in callbacks.items()}
         self._stages = frozenset({*STAGES, stage.strip("/")} - {""})
         self._configured = configured
         self._refusal_status = refusal_status
@@ -67,8 +68,8 @@ class Site:
     async def _other(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             # A body that nobody reads resets the connection before the client has its answer.
-            await read_body(receive)
-            answer = await self._answer(path, scope["method"])
+            body = await read_body(receive)
+            answer = await self._answer(path, scope, body)
         except Unread as unread:
             answer = unread.answer(self._refusal_status)
         except Gone:
@@ -78,12 +79,15 @@ class Site:
             return
         await send_answer(scope, send, answer, head_of(scope).request_id)
 
-    async def _answer(self, path: str, method: str) -> Answer | Response:
+    async def _answer(self, path: str, scope: Scope, body: bytes) -> Answer | Response:
+        method = scope["method"]
         below = path == PREFIX[:-1] or path.startswith(PREFIX)
         if not self._configured and (below or path in {"/", "/helloworld"}):
             return _fault(Code.SystemError, "Invalid TRTC config", 503)
         if path in self._calls:
             return _not_allowed(b"GET, POST")
+        if path in self._callbacks:
+            return await self._callbacks[path](scope, body) if method == "POST" else _not_allowed(b"POST")
         page = self._pages.get(path)
         if page is None:
             return _fault(Code.SystemError, "There is no such call.", self._refusal_status if below else 404)

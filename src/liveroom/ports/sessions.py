@@ -36,5 +36,11 @@ class SessionStore(Protocol):
         Cursor 0 tells nothing and answers where to begin.
         """
 
+    async def of_users(self, users: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[tuple[str, bool]]]:
+        """The sessions that have not ended of each user, as (sid, whether it ever beat)."""
+
+    async def mark_beating(self, sessions: Sequence[tuple[str, str]]) -> None:
+        """These sessions, as (tenant, sid), send keepalives."""
+
     async def prune(self, now: int) -> int:
         """Delete expired sessions and old endings, in small steps. Answers how many rows went."""

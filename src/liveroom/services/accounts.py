@@ -13,6 +13,7 @@ from liveroom.ports.back_ends import Clock, IdSource
 from liveroom.services import usersig
 from liveroom.services.limits import Limits
 from liveroom.services.members import MemberService
+from liveroom.services.presence import PresenceService
 from liveroom.services.tokens import TokenService
 
 SIGNATURE_AHEAD_MS = 60_000
@@ -56,6 +57,7 @@ class AccountService:
         accounts: AccountStore,
         tokens: TokenService,
         members: MemberService,
+        presence: PresenceService,
         limits: Limits,
         policy: SignInPolicy,
         *,
@@ -65,6 +67,7 @@ class AccountService:
         self._accounts = accounts
         self._tokens = tokens
         self._members = members
+        self._presence = presence
         self._limits = limits
         self._policy = policy
         self._ids = ids
@@ -93,7 +96,8 @@ class AccountService:
                 await self._tokens.follow_endings()
         else:
             account = await self._by_salt(tenant, proof, profile)
-        token, expires_at_s = await self._tokens.open(tenant.name, account.user_id)
+        token, expires_at_s, sid = await self._tokens.open(tenant.name, account.user_id)
+        self._presence.called(Caller(tenant, account.user_id, sid))
         return self._login(account, tenant, token, expires_at_s)
 
     async def login_again(self, caller: Caller) -> Login:
@@ -105,7 +109,8 @@ class AccountService:
         """End the session of a genuine token, expired or not; whatever else is logged out already."""
         claims = self._tokens.authentic(token, user_id, tenant)
         if claims is not None:
-            await self._tokens.end(claims)
+            ended = await self._tokens.end(claims)
+            self._presence.logged_out(claims.tenant, claims.user_id, claims.sid, ended=ended)
 
     async def delete(self, caller: Caller) -> None:
         """Delete the caller's account and all it has; an account that is gone is success."""

@@ -4,9 +4,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from liveroom.errors import Code, Refusal, account_gone, room_gone
-from liveroom.model import Caller, Member, MemberProfile, Room
+from liveroom.model import Caller, Member, MemberProfile, Room, Tenant
 from liveroom.ports.back_ends import Clock
 from liveroom.ports.rooms import Change, RoomOrder, RoomRows, RoomStore
+from liveroom.services.messaging import MessagingService
 from liveroom.services.rooms import RoomService, closed, opened, rewritten, seated
 
 
@@ -21,12 +22,13 @@ class Entry(Struct, frozen=True):
 
 
 def enter(rows: RoomRows, entry: Entry) -> Change:
-    """Open the room if it is not open, then put the user inside."""
+    """Open the room if it is not open, then put the user inside. Outcome: its role, and whether it opened."""
     tenant, user_id = entry.caller.tenant, entry.caller.user_id
     if not rows.account_exists(tenant.name, user_id):
         raise account_gone()
     room = rows.room(tenant.name, entry.room_id)
-    if not room.open:
+    opens = not room.open
+    if opens:
         room = opened(rows, room, user_id, entry.at)
     before = rows.member(room, user_id)
     if before is not None and before.place is not None and tenant.reentry == "reject":
@@ -35,14 +37,16 @@ def enter(rows: RoomRows, entry: Entry) -> Change:
     room, after = _sit_down(room, before, entry)
     if user_id == room.owned_by:
         room = rewritten(room, entry.texts, user_id, entry.at)
-    return Change(outcome=after.role, rooms=(*rooms, room), members=(*members, after))
+    return Change(outcome=(after.role, opens), rooms=(*rooms, room), members=(*members, after))
 
 
 def _sit_down(room: Room, before: Member | None, entry: Entry) -> tuple[Room, Member]:
     anchor_roles = entry.caller.tenant.anchor_roles
     if before is not None and before.place is not None:
         role = before.role if entry.role is None else entry.role
-        after = replace(before, role=role, anchor=int(role in anchor_roles))
+        anchor = int(role in anchor_roles)
+        # Entering again is a sign of life, and newer than any exit that is told late.
+        after = replace(before, role=role, anchor=anchor, entered_at=entry.at, offline_since=None, leave_at=None)
     else:
         room = replace(room, places=room.places + 1)
         after = Member(
@@ -55,38 +59,39 @@ def _sit_down(room: Room, before: Member | None, entry: Entry) -> tuple[Room, Me
             entered_at=entry.at,
             anchor=int((entry.role or "") in anchor_roles),
         )
-    return seated(room, before, after), after
+    return seated(room, before, after, entry.caller.tenant, entry.at), after
 
 
 def _move_out(rows: RoomRows, entry: Entry) -> tuple[list[Room], list[Member]]:
     """What the tenant's `exclusive_rooms` does about the other rooms the user is inside of."""
     tenant, user_id = entry.caller.tenant, entry.caller.user_id
     others = rows.elsewhere(tenant.name, user_id) if tenant.exclusive_rooms != "off" else []
-    moves = [_left(rows, room, user_id) for room in others if room.room_id != entry.room_id]
-    left = [(room, members) for room, members in moves if members]
-    if left and tenant.exclusive_rooms == "reject":
+    moves = [left(rows, room, user_id, tenant, entry.at) for room in others if room.room_id != entry.room_id]
+    moved = [(room, members) for room, members in moves if members]
+    if moved and tenant.exclusive_rooms == "reject":
         raise Refusal(Code.UserAlreadyInRooms, "You are in another room already.")
-    return [room for room, _ in left], [member for _, members in left for member in members]
+    return [room for room, _ in moved], [member for _, members in moved for member in members]
 
 
-def _left(rows: RoomRows, room: Room, user_id: str) -> tuple[Room, list[Member]]:
+def left(rows: RoomRows, room: Room, user_id: str, tenant: Tenant, at: int) -> tuple[Room, list[Member]]:
+    """The room without this user, and its row as it is to be written; none if it is not inside."""
     before = rows.member(room, user_id)
     if before is None or before.place is None:
         return room, []
-    after = replace(before, place=None)
-    return seated(room, before, after), [after]
+    after = replace(before, place=None, offline_since=None, leave_at=None)
+    return seated(room, before, after, tenant, at), [after]
 
 
-def leave(rows: RoomRows, caller: Caller, room_id: str) -> Change:
+def leave(rows: RoomRows, caller: Caller, room_id: str, at: int) -> Change:
     """Whoever is not inside, or whose room is gone, has left already."""
     room = rows.room(caller.tenant.name, room_id)
     if not room.open:
         return Change()
-    room, members = _left(rows, room, caller.user_id)
+    room, members = left(rows, room, caller.user_id, caller.tenant, at)
     return Change(rooms=(room,), members=tuple(members)) if members else Change()
 
 
-def depart(rows: RoomRows, caller: Caller) -> Change:
+def depart(rows: RoomRows, caller: Caller, at: int) -> Change:
     """An account goes for good: its rooms close, it leaves the others. Outcome: whether it was there."""
     tenant, user_id = caller.tenant, caller.user_id
     if not rows.account_exists(tenant.name, user_id):
@@ -96,18 +101,19 @@ def depart(rows: RoomRows, caller: Caller) -> Change:
         if room.owned_by == user_id:
             rooms.append(closed(room))
             continue
-        after, left = _left(rows, room, user_id)
+        after, gone = left(rows, room, user_id, tenant, at)
         rooms.append(after)
-        members += left
+        members += gone
     return Change(outcome=True, rooms=tuple(rooms), members=tuple(members), account_deleted=True)
 
 
 class MemberService:
     """What one may do as a member."""
 
-    def __init__(self, rooms: RoomStore, room_service: RoomService, clock: Clock) -> None:
+    def __init__(self, rooms: RoomStore, room_service: RoomService, messaging: MessagingService, clock: Clock) -> None:
         self._rooms = rooms
         self._room_service = room_service
+        self._messaging = messaging
         self._clock = clock
 
     async def enter(
@@ -125,21 +131,26 @@ class MemberService:
             enters=True,
             others="none" if caller.tenant.exclusive_rooms == "off" else "inside",
         )
-        return room_id, await self._rooms.change(order)
+        role, opens = await self._rooms.change(order)
+        if opens:
+            await self._messaging.opened(caller.tenant, room_id)
+        return room_id, role
 
     async def leave(self, caller: Caller, room_id: str) -> None:
         """Leave a room; not being inside is success."""
+        at = self._clock()
         await self._rooms.change(
-            RoomOrder(caller.tenant.name, caller.user_id, room_id, lambda rows: leave(rows, caller, room_id))
+            RoomOrder(caller.tenant.name, caller.user_id, room_id, lambda rows: leave(rows, caller, room_id, at))
         )
 
     async def depart(self, caller: Caller) -> bool:
         """Delete the caller's account with its credentials, sessions and memberships; its rooms close."""
+        at = self._clock()
         order = RoomOrder(
             caller.tenant.name,
             caller.user_id,
             "",
-            lambda rows: depart(rows, caller),
+            lambda rows: depart(rows, caller, at),
             enters=True,
             others="owned too",
         )

@@ -4,7 +4,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from liveroom.errors import Code, Refusal, room_gone
-from liveroom.model import Caller, Member, Room, RoomQuery, RoomState
+from liveroom.model import Caller, Member, Room, RoomQuery, RoomState, Tenant
 from liveroom.ports.back_ends import Clock, IdSource
 from liveroom.ports.rooms import Change, RoomOrder, RoomRows, RoomStore
 from liveroom.services.limits import Limits
@@ -50,28 +50,42 @@ def opened(rows: RoomRows, room: Room, user_id: str, at: int) -> Room:
 
 def closed(room: Room) -> Room:
     """The room after its end: its members belong to an opening that is over."""
-    return replace(room, state=RoomState.CLOSED, inside=0, joined=0, anchors=0, owner_inside=0, owner_seen=0)
+    counters = dict.fromkeys(("inside", "joined", "anchors_online", "owner_online", "owner_seen"), 0)
+    return replace(room, state=RoomState.CLOSED, hidden_since=None, close_at=None, **counters)
 
 
-def seated(room: Room, before: Member | None, after: Member) -> Room:
+def seated(room: Room, before: Member | None, after: Member, tenant: Tenant, at: int) -> Room:
     """The room with its counters moved, and its visibility decided, after one member changed."""
     was, now = _inside(before), _inside(after)
-    owner_inside, anchors, owner_seen = room.owner_inside, room.anchors, room.owner_seen
+    owner_online, anchors_online, owner_seen = room.owner_online, room.anchors_online, room.owner_seen
     if after.user_id == room.owned_by:
-        owner_inside = now
+        owner_online = _online(after)
         owner_seen |= now
     else:
-        anchors += _anchor(after) - _anchor(before)
-    visible = owner_inside or (owner_seen and anchors)
-    return replace(
+        anchors_online += _anchor(after) - _anchor(before)
+    room = replace(
         room,
-        state=RoomState.VISIBLE if visible else RoomState.HIDDEN,
         inside=room.inside + now - was,
         joined=room.joined + (before is None),
-        anchors=anchors,
-        owner_inside=owner_inside,
+        anchors_online=anchors_online,
+        owner_online=owner_online,
         owner_seen=owner_seen,
     )
+    return shown(room, tenant, at)
+
+
+def shown(room: Room, tenant: Tenant, at: int) -> Room:
+    """The room visible, or hidden and with a time to close, as its owner and anchors have it."""
+    if room.owner_online or (room.owner_seen and room.anchors_online):
+        return replace(room, state=RoomState.VISIBLE, hidden_since=None, close_at=None)
+    since = at if room.hidden_since is None else room.hidden_since
+    close_at = moment_after(since, tenant.policy_of(room.category).close_after_s)
+    return replace(room, state=RoomState.HIDDEN, hidden_since=since, close_at=close_at)
+
+
+def moment_after(at: int, seconds: int) -> int | None:
+    """`seconds` later; 0 is never."""
+    return at + seconds * 1000 if seconds else None
 
 
 def rewritten(room: Room, texts: dict[str, str], user_id: str, at: int) -> Room:
@@ -85,8 +99,12 @@ def _inside(member: Member | None) -> int:
     return int(member is not None and member.place is not None)
 
 
+def _online(member: Member | None) -> int:
+    return int(member is not None and member.place is not None and member.offline_since is None)
+
+
 def _anchor(member: Member | None) -> int:
-    return member.anchor if member is not None and member.place is not None else 0
+    return member.anchor if member is not None and _online(member) else 0
 
 
 def destroy(rows: RoomRows, caller: Caller, room_id: str) -> Change:
@@ -118,12 +136,13 @@ def update(rows: RoomRows, wish: Update) -> Change:
     texts = wish.texts.named()
     if texts and room.owned_by != user_id:
         raise Refusal(Code.SystemVerifyError, "Only the owner may change this room.")
-    room = rewritten(room, texts, user_id, wish.at)
+    # A hidden room of another category may close at another time.
+    room = shown(rewritten(room, texts, user_id, wish.at), tenant, wish.at)
     before = rows.member(room, user_id)
     if wish.role is None or before is None or before.place is None:
         return Change(outcome=room, rooms=(room,))
     after = replace(before, role=wish.role, anchor=int(wish.role in tenant.anchor_roles))
-    room = seated(room, before, after)
+    room = seated(room, before, after, tenant, wish.at)
     return Change(outcome=room, rooms=(room,), members=(after,))
 
 

@@ -49,12 +49,12 @@ class TokenService:
         self._cursor = 0
         self._log_read_at = -TRUST_MS
 
-    async def open(self, tenant: str, user_id: str) -> tuple[str, int]:
-        """Open a session; answers its first token and when that expires (Unix seconds)."""
+    async def open(self, tenant: str, user_id: str) -> tuple[str, int, str]:
+        """Open a session; answers its first token, when that expires (Unix seconds), and its sid."""
         session = Session(tenant, user_id, secrets.token_urlsafe(16), self._expiry())
         if not await self._sessions.open(session, self._clock(), SESSIONS_PER_ACCOUNT, self._used):
             raise account_gone()
-        return self._sign(session)
+        return *self._sign(session), session.sid
 
     async def renew(self, caller: Caller) -> tuple[str, int]:
         """A new token of the caller's session; its older tokens stay valid."""
@@ -100,10 +100,16 @@ class TokenService:
         except Refusal:
             return None
 
-    async def end(self, claims: Claims) -> None:
-        """End the session: its tokens are worth nothing, here at once and elsewhere within a second."""
+    async def end(self, claims: Claims) -> bool:
+        """End the session: its tokens are worth nothing, here at once and elsewhere within a second.
+
+        False: tokens outlive their logout, so that it goes on.
+        """
+        if not self._revocation:
+            return False
         await self._sessions.end(claims.tenant, claims.user_id, claims.sid)
         self._forget(claims.sid)
+        return True
 
     async def follow_endings(self) -> None:
         """Read which sessions ended on other processes; called several times a second."""

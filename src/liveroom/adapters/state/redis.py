@@ -5,6 +5,7 @@ Keys: `liveroom:limit:{key}` uses of a limit in its current window, expiring wit
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,11 @@ from liveroom.errors import state_away
 
 TIMEOUT_S = 1.5
 VERB_S = 4.0
+
+# The cluster's client, reading the topology anew, closes connections that others are about to use,
+# and empties tables that they are about to read.
+SURPRISES = (AttributeError, LookupError)
+TRIES = 3
 
 # One use of a limit: answers 0 or, when none was left, the milliseconds until the window ends.
 _HIT = """
@@ -66,25 +72,43 @@ class RedisState:
 
     async def run(self, command: Callable[[Any], Awaitable[Any]]) -> Any:
         """One round trip; raises ServiceUnavailable when Redis is away."""
+        trip = asyncio.ensure_future(self._tried(command))
         try:
-            async with asyncio.timeout(VERB_S):
-                # A cluster's client that does not know the slots yet asks any node, and of a crowd
-                # that is sent elsewhere each fifth one closes the connections of all.
-                await self._client.initialize()
-                try:
-                    return await command(self._client)
-                except AttributeError:
-                    # The cluster's client, reading the topology anew, closes connections that others
-                    # are about to write to; whoever is hit so has sent nothing.
-                    return await command(self._client)
-        except (RedisError, RedisClusterException, OSError) as error:
+            # Cancelled, a cluster's client closes its connections first; nobody waits for that.
+            done, _ = await asyncio.wait([trip], timeout=VERB_S)
+            if not done:
+                raise state_away()
+            return trip.result()
+        except (RedisError, RedisClusterException, OSError, *SURPRISES) as error:
             raise state_away() from error
+        finally:
+            if not trip.done():
+                trip.add_done_callback(_heard)
+                trip.cancel()
+
+    async def _tried(self, command: Callable[[Any], Awaitable[Any]]) -> Any:
+        for _ in range(TRIES - 1):
+            with contextlib.suppress(*SURPRISES):
+                return await self._once(command)
+        return await self._once(command)
+
+    async def _once(self, command: Callable[[Any], Awaitable[Any]]) -> Any:
+        # A cluster's client that does not know the slots yet asks any node, and of a crowd
+        # that is sent elsewhere each fifth one closes the connections of all.
+        await self._client.initialize()
+        return await command(self._client)
 
     async def ping(self) -> None:
         await self.run(lambda client: client.ping())
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def _heard(trip: asyncio.Future[Any]) -> None:
+    """What became of a trip that nobody waits for any more is of no interest."""
+    if not trip.cancelled():
+        trip.exception()
 
 
 class RedisLimits:

@@ -7,14 +7,16 @@ from sqlalchemy import Row, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from liveroom.adapters.store.dialect import among, several
-from liveroom.adapters.store.engine import Database
+from liveroom.adapters.store.dialect import among
+from liveroom.adapters.store.engine import Database, in_steps
+from liveroom.adapters.store.errands import leave_errands
 from liveroom.adapters.store.sealing import Seal
 from liveroom.adapters.store.sessions import end_sessions_of
 from liveroom.adapters.store.tables import accounts, ids
 from liveroom.model import Account, Credential
 from liveroom.ports.accounts import NewAccount, Profile
 from liveroom.ports.back_ends import IdSource
+from liveroom.ports.errands import ErrandKind
 
 _COLUMNS = [accounts.c[name] for name in Account.__struct_fields__]
 _BY_ID = select(*_COLUMNS).where(among(accounts.c.tenant, accounts.c.user_id))
@@ -36,15 +38,13 @@ _LOCK = (
 _DELETE = delete(accounts).where(among(accounts.c.tenant, accounts.c.user_id))
 
 Key = tuple[str, str]
+# What an IM account shows of an account.
+CARRIED_OVER = {"name", "avatar"}
 
 
 async def lock_accounts(connection: AsyncConnection, keys: Iterable[Key]) -> set[Key]:
     """Lock these accounts, in order; answers which there are."""
-    wanted = sorted(set(keys))
-    if not wanted:
-        return set()
-    result = await connection.execute(_LOCK, {"keys": wanted})
-    return {(tenant, user_id) for tenant, user_id in result}
+    return {(tenant, user_id) for tenant, user_id in await in_steps(connection, _LOCK, sorted(set(keys)))}
 
 
 async def claim_id(connection: AsyncConnection, tenant: str, source: IdSource, kind: str, owner: str) -> str:
@@ -65,6 +65,7 @@ async def claim_id(connection: AsyncConnection, tenant: str, source: IdSource, k
 class SqlAccounts:
     def __init__(self, database: Database, seal: Seal) -> None:
         self._database = database
+        self._dialect = database.dialect
         self._seal = seal
         self._by_id = database.looked_up(self._read_by_id)
         self._by_username = database.looked_up(self._read_by_username)
@@ -91,11 +92,15 @@ class SqlAccounts:
         return await self._by_username((tenant, username))
 
     async def update(self, tenant: str, user_id: str, profile: Profile) -> bool:
+        known = await self.find(tenant, user_id)
+        if known is None or _unchanged(known, profile):
+            return known is not None
+
         async def write(connection: AsyncConnection) -> bool:
             if not await lock_accounts(connection, [(tenant, user_id)]):
                 return False
             if facts := _named(profile):
-                await _change(connection, tenant, user_id, facts)
+                await self._change(connection, tenant, user_id, facts)
             return True
 
         return await self._database.write(write)
@@ -110,6 +115,7 @@ class SqlAccounts:
                 account = Account(new.tenant, user_id, new.username, avatar=new.avatar, created_at=new.created_at)
                 row = {column.name: getattr(account, column.name) for column in _COLUMNS}
                 await connection.execute(accounts.insert(), {**row, **facts})
+                await leave_errands(connection, self._dialect, ErrandKind.ACCOUNT, [(new.tenant, user_id)])
         except IntegrityError:
             # Somebody else took the name, or an unlikely id, at the same moment.
             taken = await connection.execute(_BY_USERNAME, {"tenants": [new.tenant], "names": [new.username]})
@@ -132,9 +138,16 @@ class SqlAccounts:
                 await end_sessions_of(connection, self._database.dialect, [(account.tenant, account.user_id)])
         facts = _named(profile) | ({"salt_key": None, "salt": None} if ended else {})
         if facts:
-            await _change(connection, account.tenant, account.user_id, facts)
+            await self._change(connection, account.tenant, account.user_id, facts)
         fresh = await connection.execute(_BY_ID, {"keys": [(account.tenant, account.user_id)]})
         return Account(*fresh.one()), ended
+
+    async def _change(self, connection: AsyncConnection, tenant: str, user_id: str, facts: dict[str, Any]) -> None:
+        await connection.execute(
+            update(accounts).where(accounts.c.tenant == tenant, accounts.c.user_id == user_id).values(**facts)
+        )
+        if not CARRIED_OVER.isdisjoint(facts):
+            await leave_errands(connection, self._dialect, ErrandKind.ACCOUNT, [(tenant, user_id)])
 
     async def _read_by_id(self, keys: list[Key]) -> list[Account | Exception | None]:
         rows = await self._database.read(_BY_ID, {"keys": list(set(keys))})
@@ -164,13 +177,8 @@ def _unchanged(account: Account, profile: Profile) -> bool:
     return all(getattr(account, name) == value for name, value in _named(profile).items())
 
 
-async def _change(connection: AsyncConnection, tenant: str, user_id: str, facts: dict[str, Any]) -> None:
-    await connection.execute(
-        update(accounts).where(accounts.c.tenant == tenant, accounts.c.user_id == user_id).values(**facts)
-    )
-
-
 async def delete_accounts(connection: AsyncConnection, dialect: str, keys: list[Key]) -> None:
     """Delete accounts with their credentials and sessions; their ids stay taken."""
     await end_sessions_of(connection, dialect, keys)
-    await connection.execute(_DELETE, {"keys": several(keys)})
+    await in_steps(connection, _DELETE, keys)
+    await leave_errands(connection, dialect, ErrandKind.ACCOUNT, keys)

@@ -96,6 +96,33 @@ def _among_in_sqlite(element: among, compiler: SQLCompiler, **kwargs: Any) -> st
     return f"({names}) IN (SELECT {values} FROM json_each({listed}))"  # noqa: S608 - names only
 
 
+class beyond(FunctionElement[Any]):  # noqa: N801 - reads as a function
+    """`beyond(first, second)`: the two columns together come after `first_after`, `second_after`.
+
+    SQLite searches an index for a comparison of rows and MySQL does not; with OR it is the other way.
+    """
+
+    inherit_cache = True
+    type = NullType()
+
+    def __init__(self, first: ColumnElement[Any], second: ColumnElement[Any]) -> None:
+        super().__init__(first, second, bindparam("first_after"), bindparam("second_after"))
+
+
+@compiles(beyond)
+def _beyond(element: beyond, compiler: SQLCompiler, **kwargs: Any) -> str:
+    one, two, first, second = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    # Each parameter as often as the driver finds it.
+    again = compiler.process(list(element.clauses)[2], **kwargs)
+    return f"({one} > {first} OR ({one} = {again} AND {two} > {second}))"
+
+
+@compiles(beyond, "sqlite")
+def _beyond_in_sqlite(element: beyond, compiler: SQLCompiler, **kwargs: Any) -> str:
+    one, two, first, second = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    return f"({one}, {two}) > ({first}, {second})"
+
+
 class _Listed(TypeDecorator[list[Any]]):
     """A list of keys as one JSON text."""
 
@@ -186,17 +213,19 @@ def missing_table(error: DBAPIError) -> bool:
     return code == 1146 or "no such table" in str(code)
 
 
-def upsert(dialect: str, table: SqlTable, columns: Sequence[str]) -> Insert:
-    """Insert rows, or set `columns` of those that are there; with no columns these are left alone."""
+def upsert(dialect: str, table: SqlTable, columns: Sequence[str], counted: Sequence[str] = ()) -> Insert:
+    """Insert rows; of those that are there set `columns` and raise `counted` by one, or leave them alone."""
+    # Written out: where many rows go at once, the MySQL driver takes no parameter behind VALUES.
+    raised: dict[str, Any] = {name: table.c[name] + literal_column("1") for name in counted}
     if dialect == "sqlite":
         insert = sqlite_insert(table)
-        if not columns:
+        if not columns and not counted:
             return insert.on_conflict_do_nothing()
         key = list(table.primary_key.columns)
-        return insert.on_conflict_do_update(key, set_={name: insert.excluded[name] for name in columns})
+        return insert.on_conflict_do_update(key, set_={name: insert.excluded[name] for name in columns} | raised)
     statement = mysql_insert(table)
     # Setting a key column to itself ignores a duplicate and, unlike IGNORE, nothing else.
-    kept = {name: statement.inserted[name] for name in columns}
+    kept = {name: statement.inserted[name] for name in columns} | raised
     first = next(iter(table.primary_key.columns))
     return statement.on_duplicate_key_update(kept or {first.name: first})
 

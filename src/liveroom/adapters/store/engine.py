@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Executable, text
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from liveroom.adapters.batch import Batch
 from liveroom.adapters.store import dialect
+from liveroom.adapters.store.dialect import several
 from liveroom.errors import Refusal, database_away
 
 T = TypeVar("T")
@@ -22,6 +23,7 @@ Work = Callable[[AsyncConnection, list[Order]], Awaitable[list[Outcome | Excepti
 Run = Callable[[list[Order]], Awaitable[list[Outcome | Exception]]]
 RERUNS = 6
 VERB_S = 2.4
+KEYS_STEP = 100
 # What a driver says of a value that it cannot write: a lone surrogate, a number beyond 64 bits.
 UNWRITABLE = (UnicodeError, OverflowError)
 
@@ -141,6 +143,17 @@ class Database:
         async with self._reads.connect() as connection:
             result = await connection.execute(statement, values)
             return list(result.all())
+
+
+async def in_steps(
+    connection: AsyncConnection, statement: Executable, keys: Sequence[Any], values: Mapping[str, Any] | None = None
+) -> list[Any]:
+    """The rows of a statement for many keys: beyond a hundred or so MariaDB reads whole tables for them."""
+    rows: list[Any] = []
+    for at in range(0, len(keys), KEYS_STEP):
+        result = await connection.execute(statement, {"keys": several(keys[at : at + KEYS_STEP]), **(values or {})})
+        rows += result.all() if result.returns_rows else []
+    return rows
 
 
 def _refusal(error: Exception) -> Refusal:

@@ -1,5 +1,6 @@
 """Sessions in SQL, and the log of those that ended."""
 
+import asyncio
 from collections.abc import Container, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from liveroom.adapters.batch import Batch
 from liveroom.adapters.store.dialect import among, now_ms, several, upsert
 from liveroom.adapters.store.engine import Database
 from liveroom.adapters.store.tables import accounts, endings, sessions
+from liveroom.errors import database_away
 from liveroom.model import Session, SessionStanding
 
 # A transaction that ends a session may commit this long after it read the clock.
@@ -31,6 +34,10 @@ _BY_USER = (
     .order_by(sessions.c.tenant, sessions.c.user_id)
 )
 _DELETE = delete(sessions).where(among(sessions.c.tenant, sessions.c.sid))
+_OF_USERS = select(sessions.c.tenant, sessions.c.user_id, sessions.c.sid, sessions.c.beats).where(
+    among(sessions.c.tenant, sessions.c.user_id)
+)
+_BEATS = update(sessions).where(among(sessions.c.tenant, sessions.c.sid), sessions.c.beats == 0).values(beats=1)
 _USED = update(sessions).where(among(sessions.c.tenant, sessions.c.sid)).values(used_at=bindparam("now"))
 
 Key = tuple[str, str]
@@ -59,6 +66,7 @@ class SqlSessions:
         self._prolonged = database.grouped(self._prolong)
         self._ended = database.grouped(self._end)
         self._standings = database.looked_up(self._read_standings)
+        self._of_user = Batch(self._read_of_users, most=MARK_STEP, in_flight=2, away=database_away)
 
     async def open(self, session: Session, now: int, most: int, used: Mapping[Key, int] | None = None) -> bool:
         return await self._opened((session, now, most, {} if used is None else used))
@@ -94,6 +102,15 @@ class SqlSessions:
             clock = (await self._database.read(select(now_ms(self._database.dialect))))[0][0]
             gone += await self._prune(endings, endings.c.ended_at < clock - ENDINGS_KEPT_MS)
         return gone
+
+    async def of_users(self, users: Sequence[Key]) -> dict[Key, list[tuple[str, bool]]]:
+        found = await asyncio.gather(*(self._of_user(user) for user in users))
+        return dict(zip(users, found, strict=True))
+
+    async def mark_beating(self, keys: Sequence[Key]) -> None:
+        for at in range(0, len(keys), MARK_STEP):
+            chosen = {"keys": several(keys[at : at + MARK_STEP])}
+            await self._database.write(lambda connection: connection.execute(_BEATS, chosen))  # noqa: B023
 
     async def _mark(self, values: dict[str, Any]) -> None:
         await self._database.write(lambda connection: connection.execute(_USED, values))
@@ -169,6 +186,12 @@ class SqlSessions:
         ended = [(row.tenant, row.sid) for row in rows if (row.tenant, row.user_id, row.sid) in asked]
         await end_sessions(connection, self._database.dialect, ended)
         return [None] * len(orders)
+
+    async def _read_of_users(self, users: list[Key]) -> list[list[tuple[str, bool]] | Exception]:
+        found: dict[Key, list[tuple[str, bool]]] = {user: [] for user in users}
+        for tenant, user_id, sid, beats in await self._database.read(_OF_USERS, {"keys": list(found)}):
+            found[tenant, user_id].append((sid, bool(beats)))
+        return [found[user] for user in users]
 
     async def _read_standings(self, orders: list[tuple[str, str, str]]) -> list[SessionStanding | Exception]:
         keys = list({(tenant, sid) for tenant, _, sid in orders})

@@ -65,6 +65,8 @@ sessions = Table(
     _id("user_id"),
     _moment("expires_at"),
     _moment("used_at"),
+    # Whether it ever sent a keepalive: whoever beats is missed sooner.
+    Column("beats", SmallInteger, nullable=False, server_default="0"),
     Index("sessions_by_user", "tenant", "user_id"),
     Index("sessions_by_expiry", "expires_at"),
 )
@@ -110,14 +112,18 @@ rooms = Table(
     _count("inside"),
     _count("joined"),
     _count("places"),
-    _count("anchors"),
-    _count("owner_inside"),
+    _count("anchors_online"),
+    _count("owner_online"),
     _count("owner_seen"),
+    # NULL while the room is visible or closed; `close_at` is NULL also where it never closes by itself.
+    Column("hidden_since", BigInteger),
+    Column("close_at", BigInteger),
     Index("rooms_newest", "tenant", "state", "opened_at", "room_id"),
     Index("rooms_newest_of_category", "tenant", "state", "category", "opened_at", "room_id"),
     Index("rooms_most_joined", "tenant", "state", "joined", "opened_at", "room_id"),
     Index("rooms_most_joined_of_category", "tenant", "state", "category", "joined", "opened_at", "room_id"),
     Index("rooms_by_owner", "tenant", "owned_by", "state"),
+    Index("rooms_to_close", "close_at"),
 )
 
 members = Table(
@@ -131,8 +137,12 @@ members = Table(
     Column("place", BigInteger),
     _moment("entered_at"),
     _count("anchor"),
+    # NULL while the member is online, or no longer inside.
+    Column("offline_since", BigInteger),
+    Column("leave_at", BigInteger),
     Index("members_in_order", "tenant", "room_id", "opening", "place"),
     Index("members_by_user", "tenant", "user_id", "place"),
+    Index("members_to_leave", "leave_at"),
 )
 
 # Openings that are over and whose member rows are still to be deleted.
@@ -142,6 +152,20 @@ finished = Table(
     _tenant(),
     _id("room_id", key=True),
     Column("opening", Integer, primary_key=True, autoincrement=False),
+)
+
+# What may differ outside from what these tables say; a row goes once it was carried over.
+errands = Table(
+    "errands",
+    metadata,
+    _tenant(),
+    Column("kind", ByteText(8, ascii_only=True), primary_key=True),
+    _id("subject", key=True),
+    Column("mark", BigInteger, nullable=False, server_default="1"),
+    _count("tries"),
+    _moment("due_at"),
+    _moment("taken_until"),
+    Index("errands_due", "due_at"),
 )
 
 # One row a data key that ever sealed a salt: a start that cannot open it is refused.

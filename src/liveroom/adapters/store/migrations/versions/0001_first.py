@@ -39,6 +39,7 @@ def upgrade() -> None:
     )
     _rooms()
     _members()
+    _errands()
     op.create_table(
         "canaries",
         sa.Column("salt_key", ByteText(16, ascii_only=True), primary_key=True),
@@ -74,6 +75,7 @@ def _sessions() -> None:
         _id("user_id"),
         _number("expires_at", sa.BigInteger),
         _number("used_at", sa.BigInteger),
+        _number("beats", sa.SmallInteger),
     )
     op.create_index("sessions_by_user", "sessions", ["tenant", "user_id"])
     op.create_index("sessions_by_expiry", "sessions", ["expires_at"])
@@ -106,16 +108,23 @@ def _rooms() -> None:
         _number("inside", sa.Integer),
         _number("joined", sa.Integer),
         _number("places", sa.Integer),
-        _number("anchors", sa.Integer),
-        _number("owner_inside", sa.Integer),
+        _number("anchors_online", sa.Integer),
+        _number("owner_online", sa.Integer),
         _number("owner_seen", sa.Integer),
+        sa.Column("hidden_since", sa.BigInteger),
+        sa.Column("close_at", sa.BigInteger),
     )
+    _indexes_of_rooms()
+
+
+def _indexes_of_rooms() -> None:
     newest = ["opened_at", "room_id"]
     op.create_index("rooms_newest", "rooms", ["tenant", "state", *newest])
     op.create_index("rooms_newest_of_category", "rooms", ["tenant", "state", "category", *newest])
     op.create_index("rooms_most_joined", "rooms", ["tenant", "state", "joined", *newest])
     op.create_index("rooms_most_joined_of_category", "rooms", ["tenant", "state", "category", "joined", *newest])
     op.create_index("rooms_by_owner", "rooms", ["tenant", "owned_by", "state"])
+    op.create_index("rooms_to_close", "rooms", ["close_at"])
 
 
 def _members() -> None:
@@ -129,9 +138,12 @@ def _members() -> None:
         sa.Column("place", sa.BigInteger),
         _number("entered_at", sa.BigInteger),
         _number("anchor", sa.Integer),
+        sa.Column("offline_since", sa.BigInteger),
+        sa.Column("leave_at", sa.BigInteger),
     )
     op.create_index("members_in_order", "members", ["tenant", "room_id", "opening", "place"])
     op.create_index("members_by_user", "members", ["tenant", "user_id", "place"])
+    op.create_index("members_to_leave", "members", ["leave_at"])
     op.create_table(
         "finished",
         _tenant(),
@@ -140,6 +152,20 @@ def _members() -> None:
     )
 
 
+def _errands() -> None:
+    op.create_table(
+        "errands",
+        _tenant(),
+        sa.Column("kind", ByteText(8, ascii_only=True), primary_key=True),
+        _id("subject", key=True),
+        _number("mark", sa.BigInteger, 1),
+        _number("tries", sa.Integer),
+        _number("due_at", sa.BigInteger),
+        _number("taken_until", sa.BigInteger),
+    )
+    op.create_index("errands_due", "errands", ["due_at"])
+
+
 def downgrade() -> None:
-    for table in ("finished", "members", "rooms", "ids", "endings", "sessions", "accounts", "canaries"):
+    for table in ("errands", "finished", "members", "rooms", "ids", "endings", "sessions", "accounts", "canaries"):
         op.drop_table(table)
