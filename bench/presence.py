@@ -132,6 +132,7 @@ async def measure(arguments: argparse.Namespace, node: Node, urls: list[str]) ->
     out = await until_out(node, beats)
     core = (await used_by(sweeper) - before) / (time.monotonic() - began)
     sweeper.kill()
+    await sweeper.wait()
     for loop in loops:
         loop.cancel()
     await node.database.close()

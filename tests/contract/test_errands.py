@@ -211,3 +211,20 @@ async def test_rooms_that_turn_in_one_batch_leave_an_errand_each(node: Node) -> 
     await node.depart(users[0])
     found = {errand.subject for errand in await node.errands.take(NOW, UNTIL, 100) if errand.kind is GROUP}
     assert {"r0", "r2"} <= found
+
+
+async def test_who_had_it_to_itself_too_long_ends_nobody_elses(node: Node, other: Node) -> None:
+    """It was taken over, done, and there is a new one, which nobody may take for the old."""
+    await add(node, "r")
+    late = await taken(node, "r")
+    over = NOW + 30_001
+    again = await other.errands.take_one("default", GROUP, "r", over, over + 30_000)
+    assert again is not None
+    assert await other.errands.done(again)
+    await add(node, "r")
+    newer = await taken(node, "r", over + 1)
+    assert newer.mark == late.mark
+    assert await node.errands.done(late) is False
+    await node.errands.put_off(late, NOW * 2)
+    assert await node.errands.waiting("default", GROUP, "r")
+    assert await node.errands.done(newer)

@@ -220,3 +220,26 @@ async def test_nobody_is_asked_where_there_is_no_vendor(
     vendor.asked.clear()
     await reconciles.reconcile()
     assert vendor.asked == []
+
+
+async def test_a_tenant_in_trouble_stops_no_other(
+    start: Callable[..., Process], clock: Clock, vendor: Remote, turns: LimitStore
+) -> None:
+    """The one whose names come first has a wrong key; the other's group that is gone is made again."""
+
+    class Locked(Remote):
+        async def groups(self, tenant: Tenant, group_ids: Sequence[str]) -> dict[str, bool]:
+            if tenant.name == ACME.name:
+                raise MessagingTrouble(Remedy.CONFIGURE, 70_009, "as the test wants it")
+            return await super().groups(tenant, group_ids)
+
+    locked = Locked()
+    day = Day(clock, start(messaging=locked))
+    for tenant in (ACME, DEFAULT):
+        await day.enter(await day.sign_up("ann", tenant), "r")
+    await day.process.carrier.run()
+    await locked.destroy_group(DEFAULT, "r")
+    await reconciler(day.process, turns, clock).reconcile()
+    assert await day.process.errands.waiting("default", ErrandKind.GROUP, "r")
+    assert ("connected", "acme", 1) not in locked.asked
+    assert ("connected", "default", 1) in locked.asked
