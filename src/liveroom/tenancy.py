@@ -51,7 +51,10 @@ def explained(tenant: Tenant) -> list[str]:
     presence = tenant.presence
     told = [
         _sentence("A session that sends keepalives counts as online", presence.beat_timeout_s, "its last sign"),
-        _sentence("One that never sent any counts as online", presence.silent_timeout_s, "its last sign"),
+        # Its tokens expire 30 days after the last one was issued.
+        _sentence(
+            "One that never sent any counts as online", presence.silent_timeout_s or 30 * 86_400, "its last sign"
+        ),
         _logout(presence.grace_s),
     ]
     for category, policy in tenant.categories.items():
