@@ -85,3 +85,22 @@ async def test_who_returns_does_not_wait_for_those_who_are_missed(day: Day) -> N
     await process.presence.flush()
     await process.settling.settle_returned()
     assert await day.state("r") == VISIBLE
+
+
+async def test_a_logout_that_is_known_before_the_call_it_follows_changes_nothing(day: Day) -> None:
+    """The call was heard by one process, the logout and the next login by the other, which tells first."""
+    first, second = day.processes
+    await day.sign_up("ann")
+    ann = await day.sign_in("ann")
+    first.presence.called(ann)
+    await first.members.enter(ann, "r", "anchor", {})
+    await day.log_out(ann)
+    for process in (second, first):
+        await process.presence.flush()
+        await process.settling.settle_returned()
+        assert await day.state("r") == VISIBLE
+    again = await day.sign_in("ann")
+    for _ in range(15):
+        day.call(again)
+        await day.pass_s(1)
+        assert await day.state("r") == VISIBLE

@@ -107,7 +107,7 @@ class PresenceStore(Protocol):
         not heard later than the sign. NOT_CONNECTED: the same, for a session of which a CONNECTED was
         heard: whoever never came near IM is not missed there. LOGGED_OUT: grace_ms from the sign; the
         session hears no other sign, and the user stays online for that time even if SQL no longer names
-        the session; with a grace_ms of NEVER for as long as the session had left.
+        the session, or no entry was there; with a grace_ms of NEVER for as long as the session had left.
         A session that had no entry makes its user unsettled (DISCONNECTED and NOT_CONNECTED do nothing).
         """
 

@@ -130,7 +130,8 @@ class MemoryPresence:
 
     def _standing(self, asked: Asked, now: int, held: bool) -> Standing:
         name = to_name(asked.user)
-        online = f"{name}/{LEFT}" in self._entries
+        # While the store may have forgotten sessions, the grace of one that left says nothing of them.
+        online = not held and f"{name}/{LEFT}" in self._entries
         for sid, beats in asked.sessions:
             kind, deadline = self._read(f"{name}/{sid}")
             online |= kind is not Kind.ABSENT

@@ -72,7 +72,7 @@ local function moved(sign, kind, deadline, at, now, times)
   if not move then return end
   local after, timeout, rule = move[1], move[2], move[3]
   if timeout == 'grace_ms' and times.grace_ms >= NEVER then
-    if after == {Kind.ENDED:d} then return after, deadline end
+    if after == {Kind.ENDED:d} and kind ~= {Kind.ABSENT:d} then return after, deadline end
     return
   end
   local heard_at, gone_at = deadline - times.silent_ms, deadline - times.grace_ms
@@ -154,7 +154,7 @@ local now, found, i = tonumber(ARGV[1]), {{}}, 3
 local held = unwatched(now) or now < since + tonumber(ARGV[2])
 while i < #ARGV do
   local name, beat, sessions = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
-  local online = read(name .. '/{LEFT}') ~= {Kind.ABSENT:d} and 1 or 0
+  local online = not held and read(name .. '/{LEFT}') ~= {Kind.ABSENT:d} and 1 or 0
   for at = i + 3, i + 1 + 2 * sessions, 2 do
     local member = name .. '/' .. ARGV[at]
     local kind, deadline = read(member)

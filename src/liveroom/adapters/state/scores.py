@@ -84,6 +84,8 @@ MOVES: dict[tuple[SignKind, Kind], Move] = {
     (SignKind.DISCONNECTED, _DISCONNECTED): Move(_DISCONNECTED, _GRACE, Rule.FORWARD),
     # It is asked again and again: a session that fell silent by it does not start anew.
     (SignKind.NOT_CONNECTED, _CONNECTED): Move(_DISCONNECTED, _GRACE, Rule.GONE),
+    # A sign that another process has gathered and not told yet must not count any more.
+    (SignKind.LOGGED_OUT, _ABSENT): Move(_ENDED, _GRACE, Rule.ALWAYS),
     (SignKind.LOGGED_OUT, _SILENT): Move(_ENDED, _GRACE, Rule.ALWAYS),
     (SignKind.LOGGED_OUT, _CONNECTED): Move(_ENDED, _GRACE, Rule.ALWAYS),
     (SignKind.LOGGED_OUT, _BEATING): Move(_ENDED, _GRACE, Rule.ALWAYS),
@@ -98,7 +100,7 @@ def moved(sign: Sign, kind: Kind, deadline: int, now: int) -> tuple[Kind, int] |
         return None
     if move.timeout == _GRACE and sign.timeouts.grace_ms >= NEVER:
         # Without a grace nobody is offline the sooner for having gone.
-        return (move.kind, deadline) if move.kind is Kind.ENDED else None
+        return (move.kind, deadline) if move.kind is Kind.ENDED and kind is not Kind.ABSENT else None
     at, rule = sign.at, move.rule
     heard_at, gone_at = deadline - sign.timeouts.silent_ms, deadline - sign.timeouts.grace_ms
     if (
