@@ -76,7 +76,8 @@ class MessagingService:
     async def _make_group(self, tenant: Tenant, room_id: str) -> None:
         key = (tenant.name, ErrandKind.GROUP, room_id)
         try:
-            while True:
+            # Somebody may be at it; whoever is, nobody waits here for longer than that.
+            for _ in range(int(WAIT_S / ASK_AGAIN_S)):
                 now = self._clock()
                 errand = await self._errands.take_one(*key, now, now + LEASE_MS)
                 if errand is not None:
