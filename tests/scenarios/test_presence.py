@@ -22,7 +22,7 @@ TOML = f"""
 [tenants.default]
 im_callback_token = "{IM_TOKEN}"
 trtc_callback_key = "{TRTC_KEY}"
-presence = {{ beat_timeout_s = 2, grace_s = 1 }}
+presence = {{ beat_timeout_s = 2, grace_s = 3 }}
 
 [tenants.default.categories.brief]
 evict_after_s = 1
