@@ -25,6 +25,7 @@ from liveroom.adapters.state.redis_presence import RedisPresence
 from liveroom.adapters.store.absence import SqlAbsence
 from liveroom.adapters.store.engine import Database
 from liveroom.adapters.store.migrate import migrate
+from liveroom.adapters.store.outbox import Outbox
 from liveroom.adapters.store.rooms import SqlRooms
 from liveroom.adapters.store.sessions import SqlSessions
 from liveroom.adapters.store.tables import members, rooms, sessions
@@ -53,7 +54,10 @@ class Node:
         self.state = redis.RedisState(redis.connect(redis_url))
         presence, sessions, absence = RedisPresence(self.state), SqlSessions(self.database), SqlAbsence(self.database)
         times = times_of(Tenants({DEFAULT_TENANT: TENANT}, unknown_is_default=False))
-        turns, room_store = redis.RedisLimits(self.state), SqlRooms(self.database)
+        turns, room_store = (
+            redis.RedisLimits(self.state),
+            SqlRooms(self.database, Outbox(self.database.dialect), now_ms),
+        )
         self.settling = SettleService(presence, sessions, absence, room_store, turns, times, now_ms)
         self.presence = PresenceService(presence, sessions, self.settling, times, now_ms)
 

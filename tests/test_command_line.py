@@ -79,7 +79,7 @@ def hiding(printed: str) -> str:
 def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Told:
     """Run a command that ends by itself, here: an interpreter of its own costs most of a second."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("liveroom.__main__.Server", None)  # nothing is ever served from here
+    monkeypatch.setattr("liveroom.__main__.AnnouncingServer", None)  # nothing is ever served from here
 
     def run_here(args: list[str], env: Mapping[str, str], refused: bool = False) -> str:
         monkeypatch.setattr(os, "environ", clean_env(env))

@@ -114,7 +114,7 @@ def test_the_pages_are_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         variables = {"JWT_SECRET": "kT8-2vXq9_Lw4zRb7Nc1Yp6Hd3Js5Gf0", "LIVEROOM_DATABASE_URL": "sqlite:///a.sqlite"}
         liveroom = app.Liveroom(config.load(variables))
         pages = set(liveroom.site()._pages)
-        await liveroom.database.close()
+        await liveroom.back.close()
         return pages
 
     plain = {path.rstrip("/") or "/" for path in PAGES}

@@ -119,7 +119,8 @@ def test_parameters(document: dict[str, Any], route: Route) -> None:
         assert list(schema["properties"]) == fields
         required = {parameter["name"] for parameter in query if parameter["required"]}
         assert set(schema.get("required", [])) == required
-        assert required == {name for name in fields if is_needed(route, name)}
+        if not route.resumes:
+            assert required == {name for name in fields if is_needed(route, name)}
 
 
 def is_needed(route: Route, name: str) -> bool:
@@ -171,6 +172,11 @@ def test_request_examples_are_accepted(document: dict[str, Any], route: Route) -
 
 @every_route
 def test_success_examples_are_envelopes(document: dict[str, Any], route: Route) -> None:
+    if route.resumes:
+        content = operations(document, route)["get"]["responses"]["200"]["content"]
+        assert content.keys() == {JSON, "text/event-stream"}
+        assert "success" not in content[JSON]["examples"]
+        return
     example = reply_schema(document, route)["examples"]["success"]["value"]
     assert (example["errorCode"], example["errorMessage"]) == (0, route.done)
     assert example["version"] == __version__
@@ -193,7 +199,7 @@ def test_real_answers_fit(document: dict[str, Any], client: Client) -> None:
     order += ["rooms/update_room", "rooms/room_detail", "rooms/query_room", "rooms/list_users", "rooms/leave_room"]
     order += ["rooms/destroy_room", "auth_users/user_logout", "oauth/signature", "auth_users/user_delete"]
     by_path = {route.path: route for route in ROUTES}
-    assert by_path.keys() == set(order)
+    assert by_path.keys() - {"rooms/stream"} == set(order)
     for path in order:
         body = client.post_json(PREFIX + path, compact(given)).json()
         assert body["errorCode"] == 0, body

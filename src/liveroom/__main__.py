@@ -1,10 +1,9 @@
-"""The command line: serve, migrate, check-config, usersig, im-simulator."""
+"""The command line: serve, migrate, check-config, usersig, webhooks, im-simulator."""
 
 import argparse
 import asyncio
 import os
 import secrets
-import signal
 import sys
 import tempfile
 import time
@@ -13,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from granian.constants import Interfaces, Loops
-from granian.server import Server
-from granian.server.common import AbstractServer
 from msgspec import json
 
 from liveroom import __version__, config, tenancy
@@ -22,14 +19,18 @@ from liveroom.adapters.store import migrate as schema
 from liveroom.adapters.store.engine import Database
 from liveroom.adapters.store.keys import check_data_keys
 from liveroom.adapters.store.sealing import Seal, WrongDataKey
+from liveroom.commands import webhooks
 from liveroom.config import Settings
 from liveroom.errors import Refusal
+from liveroom.server import AnnouncingServer, prepare_workers
 from liveroom.services import usersig
 from liveroom.simulator import command as simulator
 from liveroom.tenancy import ConfigError
 
 DEV_APP_ID = "1400000000"
 BACKPRESSURE = 20_000
+# From the announcement of a stop to the stop: load balancers look every second or two.
+NOTICE_S, NOTICE_DEV_S = 3.0, 0.3
 EXAMPLE_SALT = "1e80a39bf9e1cb8e97cdaee2ace85281"
 
 
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print the settings as JSON; secrets are not shown")
     check.set_defaults(run=_check_config)
     _add_usersig(commands)
+    webhooks.add(commands, _settings)
     simulator.add(commands, _dev_settings)
     return parser
 
@@ -117,8 +119,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     asyncio.run(_check_database(settings, may_migrate=arguments.migrate or settings.database.startswith("sqlite")))
     os.environ.update(variables)
     _greet(settings)
-    # A worker inherits the server's handler, and would miss a stop until it has its own.
-    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    prepare_workers()
     with tempfile.TemporaryDirectory(prefix="liveroom-metrics-") as folder:
         if arguments.workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
@@ -126,8 +127,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _server(arguments: argparse.Namespace, settings: Settings) -> AbstractServer[Any]:
-    return Server(
+def _server(arguments: argparse.Namespace, settings: Settings) -> AnnouncingServer:
+    return AnnouncingServer(
         "liveroom.app:worker",
         address=arguments.host,
         port=settings.port,
@@ -136,9 +137,10 @@ def _server(arguments: argparse.Namespace, settings: Settings) -> AbstractServer
         workers=arguments.workers,
         factory=True,
         backpressure=BACKPRESSURE,
-        websockets=False,
+        websockets=True,
         log_access=False,
         workers_kill_timeout=8,
+        notice_s=NOTICE_DEV_S if settings.is_dev else NOTICE_S,
         respawn_failed_workers=True,
     )
 
@@ -185,6 +187,10 @@ def _dev_settings(data: str | None) -> Settings:
     return config.load(_with_dev_secrets(config.environment() | given))
 
 
+def _settings(dev: bool) -> Settings:
+    return config.load(_with_dev_secrets(config.environment() | ({"LIVEROOM_DEV": "on"} if dev else {})))
+
+
 def _greet(settings: Settings) -> None:
     here = f"http://127.0.0.1:{settings.port}"
     tenant = settings.tenants["default"]
@@ -228,7 +234,7 @@ async def _migrated(settings: Settings) -> tuple[str | None, str | None]:
 
 
 def _check_config(arguments: argparse.Namespace) -> int:
-    settings = config.load(_with_dev_secrets(config.environment()))
+    settings = _settings(dev=False)
     shown = {field: _shown(settings, field) for field in config.setting_names()}
     if arguments.json:
         named = {names[0]: shown[field] for field, names in config.setting_names().items()}
@@ -252,7 +258,7 @@ def _shown(settings: Settings, field: str) -> str:
 
 
 def _usersig(arguments: argparse.Namespace) -> int:
-    settings = config.load(_with_dev_secrets(config.environment() | ({"LIVEROOM_DEV": "on"} if arguments.dev else {})))
+    settings = _settings(arguments.dev)
     tenant = settings.tenants.get(arguments.tenant)
     if tenant is None or not tenant.secret:
         raise ConfigError(f"There is no tenant '{arguments.tenant}' with sdk_app_id and secret (see also --dev).")

@@ -1,4 +1,4 @@
-"""The composition root: settings → adapters → services → endpoints → ASGI app, and the background loops."""
+"""The composition root: back ends → services → endpoints → ASGI app, and the background loops."""
 
 import asyncio
 import logging
@@ -7,49 +7,36 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
-from msgspec import Struct, json
+from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import Response
 
 from liveroom import config, logs
-from liveroom.adapters.im.embedded import EmbeddedMessaging
-from liveroom.adapters.im.tencent import TencentMessaging
-from liveroom.adapters.state import memory, redis
-from liveroom.adapters.state.memory_presence import MemoryPresence
-from liveroom.adapters.state.redis_presence import RedisPresence
-from liveroom.adapters.store.absence import SqlAbsence
-from liveroom.adapters.store.accounts import SqlAccounts
-from liveroom.adapters.store.engine import Database
-from liveroom.adapters.store.errands import SqlErrands
+from liveroom.adapters.state import memory
 from liveroom.adapters.store.keys import check_data_keys
-from liveroom.adapters.store.rooms import SqlRooms
-from liveroom.adapters.store.sealing import Seal
-from liveroom.adapters.store.sessions import SqlSessions
+from liveroom.back_ends import BackEnds
 from liveroom.config import Settings
-from liveroom.endpoints import metrics, openapi
 from liveroom.endpoints.accounts import AccountEndpoints
 from liveroom.endpoints.callbacks import CallbackEndpoints
 from liveroom.endpoints.envelope import Envelope
 from liveroom.endpoints.health import HealthEndpoints
 from liveroom.endpoints.members import MemberEndpoints
+from liveroom.endpoints.pages import pages
 from liveroom.endpoints.presence import PresenceEndpoints
 from liveroom.endpoints.rooms import RoomEndpoints
-from liveroom.endpoints.routes import Endpoints, Route, routes
-from liveroom.endpoints.site import Page, Site
+from liveroom.endpoints.routes import Endpoints, routes
+from liveroom.endpoints.site import Site
+from liveroom.endpoints.stream import StreamEndpoints
+from liveroom.endpoints.streaming import StreamCall
 from liveroom.errors import Refusal
 from liveroom.loops import every
 from liveroom.ports.back_ends import Clock, IdSource
-from liveroom.ports.limits import LimitStore
-from liveroom.ports.messaging import Messaging
-from liveroom.ports.presence import PresenceStore
-from liveroom.services import usersig
+from liveroom.server import listen_for_stop
 from liveroom.services.accounts import AccountService, SignInPolicy
 from liveroom.services.callbacks import CallbackService
+from liveroom.services.delivery import DeliveryService
 from liveroom.services.limits import Limits
 from liveroom.services.members import MemberService
 from liveroom.services.messaging import MessagingService
@@ -57,13 +44,15 @@ from liveroom.services.presence import PresenceService
 from liveroom.services.reconcile import ReconcileService
 from liveroom.services.rooms import RoomService
 from liveroom.services.settling import SettleService, times_of
+from liveroom.services.streams import StreamService
 from liveroom.services.sweeps import SweepService
 from liveroom.services.tenants import Tenants
+from liveroom.services.together import all_of
 from liveroom.services.tokens import TokenService
 
 FIRST_ID, LAST_ID = 10_000_000, 2**31 - 1
 LAST_ROUND_S = 3.0
-DOCS = Path(__file__).parent / "static" / "docs"
+HOUR_MS = 3_600_000
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +79,8 @@ class Services(Struct, frozen=True):
     messaging: MessagingService
     reconcile: ReconcileService
     callbacks: CallbackService
+    streams: StreamService
+    delivery: DeliveryService
 
 
 class Liveroom:
@@ -97,47 +88,43 @@ class Liveroom:
 
     def __init__(self, settings: Settings, clock: Clock = now_ms, ids: IdSource = random_id) -> None:
         self.settings = settings
-        self._seal = Seal(settings.data_keys)
         self._clock = clock
-        self.database = Database(settings.database)
-        self.state, self._limits, self._presence = _state(settings)
-        self.sessions = SqlSessions(self.database)
-        self.rooms = SqlRooms(self.database)
-        self._accounts = SqlAccounts(self.database, self._seal)
-        self._absence = SqlAbsence(self.database)
-        self.errands = SqlErrands(self.database)
-        self.im = _messaging(settings, clock)
+        self.back = BackEnds(settings, clock)
         self.services = self._wire(ids)
+        self.back.written.hear = self.services.streams.hear
         self.routes = routes(self._endpoints())
         services = self.services
+        self._health = HealthEndpoints([self.back.database, self.back.state], self.back.im)
         self._callbacks = CallbackEndpoints(services.callbacks, services.tenants, clock, unsigned=settings.is_dev)
         self._loops: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
     def _wire(self, ids: IdSource) -> Services:
-        settings, clock, absence = self.settings, self._clock, self._absence
-        counted = Limits(self._limits, memory.MemoryLimits(), settings.limited)
+        settings, clock, back = self.settings, self._clock, self.back
+        limits = Limits(back.limits, memory.MemoryLimits(), settings.limited)
         tenants = Tenants(settings.tenants, unknown_is_default=settings.unknown_tenant == "default")
-        tokens = TokenService(settings.jwt_secrets, self.sessions, clock, revocation=settings.token_revocation == "on")
+        tokens = TokenService(settings.jwt_secrets, back.sessions, clock, revocation=settings.token_revocation == "on")
         times = times_of(tenants)
-        settling = SettleService(self._presence, self.sessions, absence, self.rooms, self._limits, times, clock)
-        presence = PresenceService(self._presence, self.sessions, settling, times, clock)
-        messaging = MessagingService(self.im, self.errands, self.rooms, self._accounts, tenants, clock)
-        rooms = RoomService(self.rooms, counted, ids, clock)
-        members = MemberService(self.rooms, rooms, messaging, clock)
+        settling = SettleService(back.presence, back.sessions, back.absence, back.rooms, back.limits, times, clock)
+        presence = PresenceService(back.presence, back.sessions, settling, times, clock)
+        messaging = MessagingService(back.im, back.errands, back.rooms, back.accounts, tenants, clock)
+        rooms = RoomService(back.rooms, limits, ids, clock)
+        members = MemberService(back.rooms, rooms, messaging, clock)
         policy = SignInPolicy(settings.oauth_register == "on", settings.signature_max_age, settings.usersig_ttl)
         return Services(
             tenants,
             tokens,
-            AccountService(self._accounts, tokens, members, presence, counted, policy, ids=ids, clock=clock),
+            AccountService(back.accounts, tokens, members, presence, limits, policy, ids=ids, clock=clock),
             rooms,
             members,
             presence,
             settling,
-            SweepService(self.rooms, absence, settling, tenants, clock),
+            SweepService(back.rooms, back.absence, settling, tenants, clock),
             messaging,
-            ReconcileService(self.im, self.errands, absence, presence, self._limits, tenants, clock),
-            CallbackService(presence, self.rooms, absence, self.im, clock),
+            ReconcileService(back.im, back.errands, back.absence, presence, back.limits, tenants, clock),
+            CallbackService(presence, back.rooms, back.absence, back.im, clock),
+            StreamService(back.rooms, back.outbox, back.wakeups, presence, tokens, clock),
+            DeliveryService(back.deliveries, back.outbox, back.webhooks, back.im, tenants, clock),
         )
 
     def _endpoints(self) -> Endpoints:
@@ -147,11 +134,12 @@ class Liveroom:
             PresenceEndpoints(services.presence, self._clock),
             RoomEndpoints(services.rooms),
             MemberEndpoints(services.members),
+            StreamEndpoints(services.streams),
         )
 
     async def start(self) -> None:
         """Check what has to be right before the first call, then start the background loops."""
-        await check_data_keys(self.database, self._seal)
+        await check_data_keys(self.back.database, self.back.seal)
         await self.services.tokens.follow_endings()
         self._loops = [asyncio.create_task(every(seconds, job, self._stopping)) for seconds, job in self._jobs()]
 
@@ -172,22 +160,33 @@ class Liveroom:
             (1.0, services.sweeps.close),
             (1.0, services.messaging.run),
             (30.0, services.reconcile.reconcile),
+            (0.0, services.streams.listen),
+            (0.1, services.streams.show_lobbies),
+            (0.25, services.streams.check),
+            (1.0, services.streams.tend),
+            (0.2, services.delivery.run),
+            (600.0, services.delivery.forget),
         ]
+
+    def announce_stop(self) -> None:
+        """No more traffic, please: `/readyz` says so, and streams end. Calls go on being answered."""
+        self._health.announce_stop()
+        self.services.streams.end_all()
 
     async def stop(self) -> None:
         # A round that is cut leaves a statement behind that nobody waits for.
         self._stopping.set()
+        self.announce_stop()
         if self._loops:
             await asyncio.wait(self._loops, timeout=LAST_ROUND_S)
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         await self._callbacks.finish()
-        await self.services.messaging.finish()
+        await all_of([self.services.messaging.finish(), self.services.delivery.finish()])
         await self._tell_last()
-        await self.im.close()
-        await self.database.close()
-        await self.state.close()
+        await self.services.streams.close()
+        await self.back.close()
 
     async def _tell_last(self) -> None:
         """What was heard last is written down, unless nobody takes it."""
@@ -198,13 +197,20 @@ class Liveroom:
 
     async def _prune(self) -> None:
         """Delete what is over; step by step, so that nobody waits behind it."""
-        while await self.rooms.prune() + await self.sessions.prune(self._clock()):
+        back, now = self.back, self._clock()
+        kept_since = now - self.settings.events_kept_hours * HOUR_MS
+        while (
+            await back.rooms.prune()
+            + await back.sessions.prune(now)
+            + await back.outbox.prune(kept_since)
+            + await back.deliveries.prune(kept_since)
+        ):
             await asyncio.sleep(0.02)
 
     def site(self) -> Site:
         settings, services = self.settings, self.services
         refusal_status = int(settings.error_status)
-        calls = {
+        envelopes = {
             route.path: Envelope(
                 route,
                 services.tokens,
@@ -215,9 +221,10 @@ class Liveroom:
             )
             for route in self.routes
         }
+        stream = StreamCall(envelopes["rooms/stream"], services.streams.leave)
         return Site(
-            calls,
-            _pages(HealthEndpoints([self.database, self.state], self.im), self.routes),
+            {**envelopes, "rooms/stream": stream},
+            pages(self._health, self.routes),
             {"callbacks/im": self._callbacks.im, "callbacks/trtc": self._callbacks.trtc},
             stage=settings.stage,
             configured=settings.trtc_configured,
@@ -225,54 +232,15 @@ class Liveroom:
         )
 
 
-def _state(settings: Settings) -> tuple[Any, LimitStore, PresenceStore]:
-    if settings.state.startswith("memory"):
-        return memory.MemoryState(), memory.MemoryLimits(), MemoryPresence()
-    state = redis.RedisState(redis.connect(settings.state, settings.redis_password or None))
-    return state, redis.RedisLimits(state), RedisPresence(state)
-
-
-def _messaging(settings: Settings, clock: Clock) -> Messaging:
-    if settings.messages_remotely:
-        return TencentMessaging(settings.tim_domain, usersig.sign, clock)
-    return EmbeddedMessaging()
-
-
-def _pages(health: HealthEndpoints, table: list[Route]) -> dict[str, Page]:
-    document = json.encode(openapi.document(table))
-
-    async def described() -> Response:
-        return Response(document, media_type="application/json")
-
-    async def measured() -> Response:
-        body, media_type = metrics.exposition()
-        return Response(body, media_type=media_type)
-
-    pages: dict[str, Page] = dict.fromkeys(("/", "/helloworld", "/base/v1", "/healthz"), health.here)
-    pages |= {"/readyz": health.ready, "/metrics": measured, "/openapi.json": described}
-    return pages | {"/docs": _docs()}
-
-
-def _docs() -> Page:
-    """One page with everything in it: it loads nothing, from wherever it is reached."""
-    page = (DOCS / "index.html").read_text(encoding="utf-8")
-    for name in ("swagger-ui.css", "swagger-ui-bundle.js"):
-        page = page.replace(f"/* {name} */", (DOCS / name).read_text(encoding="utf-8"))
-    body = page.encode()
-
-    async def docs() -> Response:
-        return Response(body, media_type="text/html")
-
-    return docs
-
-
-def asgi(settings: Settings) -> Starlette:
-    """The ASGI app of one process."""
+def asgi(settings: Settings, *, own_process: bool = False) -> Starlette:
+    """The ASGI app of one process; in `own_process` it hears what the server tells that."""
     liveroom = Liveroom(settings)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await liveroom.start()
+        if own_process:
+            listen_for_stop(liveroom.announce_stop)
         try:
             yield
         finally:
@@ -287,6 +255,7 @@ def asgi(settings: Settings) -> Starlette:
     )
     app = Starlette(lifespan=lifespan, middleware=[cors])
     # Routing is the site's: one dict, no list of patterns.
+    app.state.liveroom = liveroom
     app.router.default = liveroom.site()
     return app
 
@@ -295,4 +264,4 @@ def worker() -> Starlette:
     """What each server process loads: the settings come with its environment."""
     settings = config.load(os.environ)
     logs.set_up(pretty=settings.is_dev)
-    return asgi(settings)
+    return asgi(settings, own_process=True)

@@ -104,8 +104,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Switch, _named("LIVEROOM_OAUTH_REGISTER", doc="`oauth/register` beside configured tag secrets")
     ] = "off"
     signature_max_age: Annotated[
-        int,
-        _named("LIVEROOM_SIGNATURE_MAX_AGE", doc="Seconds that a signature stays good; 0: for ever", ge=0),
+        int, _named("LIVEROOM_SIGNATURE_MAX_AGE", doc="Seconds that a signature stays good; 0: for ever", ge=0)
     ] = 0
     usersig_ttl: Annotated[
         int, _named("LIVEROOM_USERSIG_TTL", doc="Seconds that a UserSig stays good", ge=60, le=180 * 86_400)
@@ -114,15 +113,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         Switch, _named("LIVEROOM_TOKEN_REVOCATION", doc="`off`: a token outlives its logout")
     ] = "on"
     unknown_tenant: Annotated[
-        Literal["refuse", "default"],
-        _named("LIVEROOM_UNKNOWN_TENANT", doc="What an unknown `apaasAppId` is taken for"),
+        Literal["refuse", "default"], _named("LIVEROOM_UNKNOWN_TENANT", doc="What an unknown `apaasAppId` is taken for")
     ] = "refuse"
     error_status: Annotated[Literal["200", "500"], _named("LIVEROOM_ERROR_STATUS", doc="HTTP status of refusals")] = (
         "200"
     )
     limits: Annotated[
-        Literal["", "on", "off"],
-        _named("LIVEROOM_LIMITS", doc="Rate limits; default `on`, in dev mode `off`"),
+        Literal["", "on", "off"], _named("LIVEROOM_LIMITS", doc="Rate limits; default `on`, in dev mode `off`")
     ] = ""
     cors_origins: Annotated[
         str, _named("LIVEROOM_CORS_ORIGINS", doc="Origins that browsers may call from, separated by blanks")
@@ -134,6 +131,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         Literal["", "on", "off"],
         _named("LIVEROOM_ACCESS_LOG", doc="A log line a call (never its parameters); in dev mode `on`"),
     ] = ""
+    events_kept_hours: Annotated[
+        int, _named("LIVEROOM_EVENTS_KEPT_HOURS", doc="Hours that events and dead letters are kept", ge=1, le=8_760)
+    ] = 72
     avatars: Annotated[str, _named("LIVEROOM_AVATARS", doc="Avatar URLs for new accounts, separated by blanks")] = ""
     tenants: dict[str, Tenant] = {}
 

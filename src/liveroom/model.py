@@ -24,6 +24,20 @@ class CategoryPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     close_after_s: Seconds = 1800
 
 
+class Webhook(Struct, frozen=True, forbid_unknown_fields=True):
+    """An address that hears of events: of these kinds (none: of all), up to `max_batch` in a message.
+
+    `secret` is as Standard Webhooks writes it, `whsec_` and Base64; of several, separated by blanks,
+    each signs. `allow_private` lets it be an address that only this network knows.
+    """
+
+    url: str
+    secret: str
+    kinds: tuple[str, ...] = ()
+    max_batch: Annotated[int, Meta(ge=1, le=100)] = 1
+    allow_private: bool = False
+
+
 class Tenant(Struct, frozen=True, forbid_unknown_fields=True):
     """One customer of a deployment: its own TRTC application, users, rooms and policies."""
 
@@ -41,6 +55,8 @@ class Tenant(Struct, frozen=True, forbid_unknown_fields=True):
     trtc_callback_key: str = ""
     presence: PresencePolicy = PresencePolicy()
     categories: dict[str, CategoryPolicy] = field(default_factory=dict)
+    webhooks: dict[str, Webhook] = field(default_factory=dict)
+    im_events: bool = False
 
     @property
     def wire_name(self) -> str:
@@ -119,7 +135,8 @@ class Room(Struct, frozen=True):
 
     `inside`, `joined`, `anchors_online` (inside and online, the owner apart) and `owner_online` are
     counters kept in step with the member rows; `places` numbers the entries of this opening, so that
-    members keep an order. A hidden room closes at `close_at`, if ever.
+    members keep an order. A hidden room closes at `close_at`, if ever. `position` is where its log of
+    events ends, for as long as the id exists.
     """
 
     tenant: str
@@ -144,6 +161,7 @@ class Room(Struct, frozen=True):
     owner_seen: int = 0
     hidden_since: int | None = None
     close_at: int | None = None
+    position: int = 0
 
     @property
     def open(self) -> bool:

@@ -1,15 +1,22 @@
 """The tenants as the TOML file tells them."""
 
+import base64
+import binascii
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from liveroom.model import DEFAULT_TENANT, CategoryPolicy, Tenant
+from liveroom.events import KINDS
+from liveroom.model import DEFAULT_TENANT, CategoryPolicy, Tenant, Webhook
+
+SECRET_PREFIX = "whsec_"
+MIN_WEBHOOK_SECRET = 24
 
 
 class ConfigError(Exception):
@@ -136,3 +143,41 @@ def _check_tenant(tenant: Tenant) -> None:
         raise ConfigError(f"Tenant '{tenant.name}': sdk_app_id or secret is missing.")
     if any(not secret for secret in tenant.oauth_secrets.values()):
         raise ConfigError(f"Tenant '{tenant.name}': an oauth secret is empty.")
+    for name, webhook in tenant.webhooks.items():
+        _check_webhook(f"[tenants.{tenant.name}.webhooks.{name}]", name, webhook)
+
+
+def _check_webhook(place: str, name: str, webhook: Webhook) -> None:
+    plain = name.replace("_", "a").replace("-", "a")
+    if not (plain.isascii() and plain.isalnum() and len(plain) <= 32):
+        raise ConfigError(f"{place}: a name has 1 to 32 letters, digits, hyphens and underscores.")
+    try:
+        url = urlsplit(webhook.url)
+        complete = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        complete = False
+    if not complete:
+        raise ConfigError(f"{place}: url has to be an http:// or https:// address.")
+    for kind in webhook.kinds:
+        if kind not in KINDS:
+            raise ConfigError(f"{place}: there are no events of kind '{kind[:32]}', only " + ", ".join(KINDS) + ".")
+    if not webhook.secret.split():
+        raise ConfigError(f"{place}: secret is missing; `liveroom webhooks secret` makes one.")
+    for secret in webhook.secret.split():
+        if len(webhook_key(secret)) < MIN_WEBHOOK_SECRET:
+            raise ConfigError(
+                f"{place}: secret has to be `{SECRET_PREFIX}` and the Base64 of at least "
+                f"{MIN_WEBHOOK_SECRET} bytes; `liveroom webhooks secret` makes one."
+            )
+
+
+def webhook_key(secret: str) -> bytes:
+    """The key that a secret in the form of Standard Webhooks stands for; empty for one that is none."""
+    try:
+        return (
+            base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+            if secret.startswith(SECRET_PREFIX)
+            else b""
+        )
+    except (binascii.Error, ValueError):
+        return b""

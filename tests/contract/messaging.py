@@ -87,6 +87,9 @@ class Embedded:
     def profile(self, user_id: str, tenant: Tenant = TENANT) -> tuple[str, str] | None:
         return self.messaging.profile(tenant, user_id)
 
+    def notices(self, group_id: str, tenant: Tenant = TENANT) -> list[str]:
+        return self.messaging.messages(tenant, group_id)
+
     async def close(self) -> None:
         await self.messaging.close()
 
@@ -116,6 +119,9 @@ class Simulated:
     def profile(self, user_id: str, tenant: Tenant = TENANT) -> tuple[str, str] | None:
         account = self.simulator.cloud.apps[tenant.sdk_app_id].accounts.get(user_id)
         return None if account is None else (account.nick, account.face_url)
+
+    def notices(self, group_id: str, tenant: Tenant = TENANT) -> list[str]:
+        return list(self.simulator.cloud.apps[tenant.sdk_app_id].groups[group_id].notices)
 
     async def close(self) -> None:
         await self.messaging.close()

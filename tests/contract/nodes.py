@@ -11,8 +11,10 @@ from liveroom.adapters.im.embedded import EmbeddedMessaging
 from liveroom.adapters.state.memory import MemoryLimits
 from liveroom.adapters.store.absence import SqlAbsence
 from liveroom.adapters.store.accounts import SqlAccounts
+from liveroom.adapters.store.deliveries import Listener
 from liveroom.adapters.store.engine import Database
 from liveroom.adapters.store.errands import SqlErrands
+from liveroom.adapters.store.outbox import Outbox
 from liveroom.adapters.store.rooms import SqlRooms
 from liveroom.adapters.store.sealing import Seal
 from liveroom.adapters.store.sessions import SqlSessions
@@ -48,11 +50,18 @@ class Ticks:
 class Node:
     """A process: its own connections, its own batches; two nodes on one URL share nothing else."""
 
-    def __init__(self, url: str, clock: Callable[[], int], witness: Callable[[SqlRooms], Any] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Callable[[], int],
+        witness: Callable[[SqlRooms], Any] | None = None,
+        listeners: tuple[Listener, ...] = (),
+    ) -> None:
         self.database = Database(url)
-        self.accounts = SqlAccounts(self.database, Seal([DATA_KEY]))
+        self.outbox = Outbox(self.database.dialect, {"default": listeners})
+        self.accounts = SqlAccounts(self.database, Seal([DATA_KEY]), self.outbox, clock)
         self.sessions = SqlSessions(self.database)
-        self.rooms = SqlRooms(self.database)
+        self.rooms = SqlRooms(self.database, self.outbox, clock)
         limits = Limits(MemoryLimits(), MemoryLimits(), on=False)
         rooms: Any = witness(self.rooms) if witness else self.rooms
         self.errands = SqlErrands(self.database)

@@ -8,8 +8,10 @@ from functools import partial
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import select
 
 from contract.nodes import DEFAULT, NOON, Node, Ticks
+from liveroom.adapters.store.tables import members
 from liveroom.model import Caller, CategoryPolicy, Tenant
 from liveroom.ports.absence import Leaver, Sides
 from liveroom.ports.rooms import Change, RoomOrder
@@ -205,7 +207,8 @@ async def test_who_has_entered_until_a_moment(node: Node, other: Node, clock: Ti
     entered_at = []
     for user in users:
         await node.enter(user, "r")
-        entered_at.append(clock.now)
+        (row,) = await node.rows(select(members.c.entered_at).where(members.c.user_id == user.user_id))
+        entered_at.append(row.entered_at)
     await node.enter(users[1], "r")
     await node.leave(users[3], "r")
 

@@ -113,6 +113,20 @@ async def test_a_group_id_may_be_longer_than_a_name(back_end: BackEnd) -> None:
     assert await back_end.messaging.groups(TENANT, ["r" * 48]) == {"r" * 48: True}
 
 
+async def test_everybody_in_a_group_is_told(back_end: BackEnd) -> None:
+    await back_end.messaging.create_group(TENANT, "room")
+    long = "语" * 2_730
+    await back_end.messaging.notify_group(TENANT, "room", '{"events":[]}')
+    await back_end.messaging.notify_group(TENANT, "room", long)
+    assert back_end.notices("room") == ['{"events":[]}', long]
+
+
+async def test_a_group_that_is_not_there_is_told_all_the_same(back_end: BackEnd) -> None:
+    await back_end.messaging.notify_group(TENANT, "room", "hello")
+    await back_end.messaging.create_group(TENANT, "room")
+    assert back_end.notices("room") == []
+
+
 async def test_an_account_is_known_from_import_to_delete(back_end: BackEnd) -> None:
     messaging = back_end.messaging
     assert await messaging.connected(TENANT, ["u1", "u2"]) == {}
@@ -671,3 +685,26 @@ async def test_whoever_would_wait_too_long_hears_it(simulated: Simulated) -> Non
     # It is we who called too much, so the vendor is well.
     await flooded.messaging.ping()
     await flooded.close()
+
+
+@pytest.mark.parametrize("code", [10002, 60008])
+async def test_what_may_have_been_told_is_not_told_again(code: int) -> None:
+    messaging, seen = answering(lambda _: said(code))
+    assert (await trouble_of(messaging.notify_group(TENANT, "room", "hello"))).remedy is Remedy.RETRY
+    assert len(seen) == 1
+    await messaging.close()
+
+
+async def test_a_vendor_that_is_not_reached_is_not_told_again() -> None:
+    messaging, seen = answering(lambda _: httpx.ReadTimeout("too late"))
+    assert (await trouble_of(messaging.notify_group(TENANT, "room", "hello"))).remedy is Remedy.RETRY
+    assert len(seen) == 1
+    await messaging.close()
+
+
+@pytest.mark.parametrize("code", [10010, 10015])
+async def test_a_group_that_is_gone_needs_telling_no_more(code: int) -> None:
+    messaging, seen = answering(lambda _: said(code))
+    await messaging.notify_group(TENANT, "room", "hello")
+    assert json.loads(seen[0].content) == {"GroupId": "room", "Content": "hello"}
+    await messaging.close()

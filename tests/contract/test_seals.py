@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from contract.nodes import DATA_KEY, SALT, Node
+from contract.nodes import DATA_KEY, SALT, Node, Ticks
 from liveroom.adapters.store.accounts import SqlAccounts
 from liveroom.adapters.store.keys import check_data_keys
 from liveroom.adapters.store.sealing import Seal, WrongDataKey
@@ -44,7 +44,7 @@ async def test_a_damaged_salt_does_not_open(node: Node) -> None:
 
 async def test_a_retired_key_goes_on_opening_what_it_sealed(node: Node) -> None:
     ann = await node.register("ann")
-    rotated = SqlAccounts(node.database, Seal([OTHER_KEY, DATA_KEY]))
+    rotated = SqlAccounts(node.database, Seal([OTHER_KEY, DATA_KEY]), node.outbox, Ticks())
     credential = await rotated.credential("default", "ann")
     assert credential is not None
     assert (credential.account, credential.salt) == (ann, SALT)

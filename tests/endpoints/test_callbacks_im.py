@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from liveroom import app
+from liveroom import back_ends
 from liveroom.adapters.im.embedded import EmbeddedMessaging
 from liveroom.endpoints import callbacks
 from liveroom.model import Tenant
@@ -538,7 +538,7 @@ class Vendor(EmbeddedMessaging):
 @pytest.fixture
 def vendor(monkeypatch: pytest.MonkeyPatch) -> Vendor:
     made = Vendor()
-    monkeypatch.setattr(app, "_messaging", lambda *_: made)
+    monkeypatch.setattr(back_ends, "_messaging", lambda *_: made)
     return made
 
 

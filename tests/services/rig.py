@@ -18,6 +18,7 @@ from liveroom.adapters.store.absence import SqlAbsence
 from liveroom.adapters.store.accounts import SqlAccounts
 from liveroom.adapters.store.engine import Database
 from liveroom.adapters.store.errands import SqlErrands
+from liveroom.adapters.store.outbox import Outbox
 from liveroom.adapters.store.rooms import SqlRooms
 from liveroom.adapters.store.sealing import Seal
 from liveroom.adapters.store.sessions import SqlSessions
@@ -44,6 +45,10 @@ SALT = "0123456789abcdef0123456789abcdef"
 KEY = "the key that signs the tokens of these tests, long enough for SHA512 as well"
 DEFAULT = Tenant(name="default", sdk_app_id=1400000000, secret="a TRTC secret")
 ACME = Tenant(name="acme", sdk_app_id=1400000001, secret="another TRTC secret")
+
+
+# The last token that was made for each session, for those who need to show it.
+TOKENS: dict[str, str] = {}
 
 
 class Clock:
@@ -79,10 +84,14 @@ class Process:
     """The services of one process. Two on one database are two processes."""
 
     def __init__(self, path: Path, clock: Clock, ids: Iterator[str], setup: Setup) -> None:
+        self.clock = clock
         self.database = Database(f"sqlite:///{path}")
-        self.account_store = SqlAccounts(self.database, Seal(["a data key for these tests, long enough"]))
+        self.outbox = Outbox(self.database.dialect)
+        self.account_store = SqlAccounts(
+            self.database, Seal(["a data key for these tests, long enough"]), self.outbox, clock
+        )
         self.sessions = SqlSessions(self.database)
-        self.room_store = SqlRooms(self.database)
+        self.room_store = SqlRooms(self.database, self.outbox, clock)
         self.absence = SqlAbsence(self.database)
         self.errands = SqlErrands(self.database)
         self.messaging = setup.messaging or EmbeddedMessaging()
@@ -123,6 +132,7 @@ class Process:
     async def caller(self, login: Login) -> Caller:
         """Whoever holds the token of a login, as the envelope makes it out."""
         claims = await self.tokens.check(login.token, login.account.user_id, login.tenant)
+        TOKENS[claims.sid] = login.token
         return Caller(login.tenant, claims.user_id, claims.sid)
 
     async def enter(self, caller: Caller, room_id: str | None, role: str | None = None, **texts: str) -> str:

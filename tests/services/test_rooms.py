@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from liveroom.errors import Code
 from liveroom.model import Caller, Room
@@ -80,7 +81,7 @@ async def test_the_owner_changes_the_texts(process: Process, ann: Caller, clock:
     clock.pass_s(2)
     room = await process.update(ann, "r", title="", description="")
     assert texts(room) == ("c", "", "cover", "subject", "")
-    assert await process.rooms.detail(ann, "r") == room
+    assert replace(await process.rooms.detail(ann, "r"), position=room.position) == room
 
 
 async def test_the_same_texts_again_change_nothing(process: Process, ann: Caller, clock: Clock) -> None:

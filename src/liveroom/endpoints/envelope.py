@@ -45,6 +45,7 @@ class Head(Struct):
 
     request_id: str
     content_type: bytes = b""
+    last_event_id: str = ""
 
 
 class Answer(Struct):
@@ -80,6 +81,8 @@ def head_of(scope: Scope) -> Head:
                 head.request_id = text
         elif name == b"content-type":
             head.content_type = value
+        elif name == b"last-event-id":
+            head.last_event_id = value.decode("latin-1")
     return head
 
 
@@ -108,6 +111,13 @@ async def send_answer(scope: Scope, send: Send, answer: Answer, request_id: str)
     headers = [_JSON, _NO_STORE, (b"content-length", str(len(body)).encode()), *answer.headers]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+async def connected(receive: Receive) -> bytes:
+    """A WebSocket comes without a body."""
+    if (await receive())["type"] != "websocket.connect":
+        raise Gone
+    return b""
 
 
 async def read_body(receive: Receive) -> bytes:
@@ -169,20 +179,27 @@ class Envelope:
         began = time.perf_counter()
         head = head_of(scope)
         try:
-            answer = await self._answer(scope, receive, head)
+            answer = await self.answer(scope, head, receive)
         except Gone:
             return
         await send_answer(scope, send, answer, head.request_id)
-        took = time.perf_counter() - began
-        self._seconds.observe(took)
+        self.count(scope, answer, time.perf_counter() - began)
+
+    def count(self, scope: Scope, answer: Answer, took_s: float) -> None:
+        """Note that a call was answered."""
+        self._seconds.observe(took_s)
         (self._done if answer.code == 0 else CALLS.labels(self._route.path, str(answer.code))).inc()
         if self._logs_access:
-            log.info("%s %s %d in %.1f ms", scope["method"], self._route.path, answer.code, took * 1000)
+            method = scope.get("method", "WEBSOCKET")
+            log.info("%s %s %d in %.1f ms", method, self._route.path, answer.code, took_s * 1000)
 
-    async def _answer(self, scope: Scope, receive: Receive, head: Head) -> Answer:
+    async def answer(self, scope: Scope, head: Head, receive: Receive) -> Answer:
+        """What the call is answered, whatever happens; raises `Gone`."""
         try:
-            body = await read_body(receive)
-            given = layers(scope["method"], scope["query_string"], head.content_type, body)
+            body = await (read_body if scope["type"] == "http" else connected)(receive)
+            given = layers(scope.get("method", "GET"), scope["query_string"], head.content_type, body)
+            if self._route.resumes and head.last_event_id:
+                given = [{"since": head.last_event_id}, *given]
             async with asyncio.timeout(DEADLINE_S):
                 data = await self._call(self._reader.read(*given))
         except Refusal as refusal:

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from liveroom.endpoints.wire import AppId, Category, Paged, Role, RoomId, Signed, Title
-from liveroom.model import Caller
+from liveroom.model import Caller, MemberProfile
 from liveroom.services.members import MemberService
 
 
@@ -66,9 +66,9 @@ class MemberEndpoints:
 
     async def list(self, caller: Caller, wish: ListUsers) -> list[MemberRow]:
         members = await self._members.page(caller, wish.room_id, wish.offset, wish.most)
-        return [
-            MemberRow(
-                member.user_id, member.user_id, member.name, member.avatar, member.role, online=int(member.online)
-            )
-            for member in members
-        ]
+        return [member_row(member) for member in members]
+
+
+def member_row(member: MemberProfile) -> MemberRow:
+    """Somebody inside, as the wire shows it."""
+    return MemberRow(member.user_id, member.user_id, member.name, member.avatar, member.role, online=int(member.online))

@@ -13,8 +13,8 @@ _REF = "#/components/schemas/{name}"
 _FORM = "application/x-www-form-urlencoded"
 _COMMON = (Code.SystemError, Code.ServiceUnavailable, Code.ServiceDBFailed)
 _OF_TOKEN = (Code.UserTokenExpired, Code.UserTokenInvalid, Code.UserNotExists)
-# One searches by the one or by the other.
-_NOT_TOGETHER = {"searchPhone"}
+# Parameters of a call that stand for one another: an example has the first.
+_NOT_TOGETHER = {"QueryUser": {"searchPhone"}, "FollowRooms": {"roomIds", "category"}}
 _ABOUT = """The business backend for interactive live rooms.
 
 Every call takes its parameters by GET query, POST query, POST form or POST JSON, in any mix; the query
@@ -108,10 +108,16 @@ def _responses(route: Route, components: dict[str, Any]) -> dict[str, Any]:
             },
         }
     refused = {"$ref": _REF.format(name="Refused")}
+    schema: dict[str, Any] = {"anyOf": [success, refused]}
+    content: dict[str, Any] = {"application/json": {"schema": schema, "examples": examples}}
+    if route.resumes:
+        del examples["success"]
+        content["application/json"]["schema"] = refused
+        content["text/event-stream"] = {"schema": {"type": "string", "description": "Messages until it ends"}}
     return {
         "200": {
             "description": "Success, or a refusal: " + ", ".join(f"{int(code)} {code.name}" for code in sorted(codes)),
-            "content": {"application/json": {"schema": {"anyOf": [success, refused]}, "examples": examples}},
+            "content": content,
         }
     }
 
@@ -142,7 +148,8 @@ def _success_example(route: Route, components: dict[str, Any]) -> dict[str, Any]
 
 
 def _example(schema: dict[str, Any]) -> dict[str, Any]:
-    shown = {name: kind for name, kind in schema["properties"].items() if name not in _NOT_TOGETHER}
+    apart = _NOT_TOGETHER.get(schema["title"], set())
+    shown = {name: kind for name, kind in schema["properties"].items() if name not in apart}
     return {name: _value(name, kind) for name, kind in shown.items()}
 
 

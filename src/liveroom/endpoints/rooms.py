@@ -131,8 +131,7 @@ class RoomEndpoints:
         return UpdatedRoom(room.room_id, room.category, room.title, room.subject, room.cover, room.description)
 
     async def detail(self, caller: Caller, wish: RoomOf) -> RoomDetail:
-        room = await self._rooms.detail(caller, wish.room_id)
-        return RoomDetail(**_row(room), create_by=room.created_by, update_by=room.updated_by)
+        return room_detail(await self._rooms.detail(caller, wish.room_id))
 
     async def query(self, caller: Caller, wish: QueryRoom) -> list[RoomRow]:
         since, until = wish.since_until()
@@ -146,7 +145,17 @@ class RoomEndpoints:
             offset=wish.offset,
             limit=wish.most,
         )
-        return [RoomRow(**_row(room)) for room in await self._rooms.page(query)]
+        return [room_row(room) for room in await self._rooms.page(query)]
+
+
+def room_row(room: Room) -> RoomRow:
+    """A room as lists show it."""
+    return RoomRow(**_row(room))
+
+
+def room_detail(room: Room) -> RoomDetail:
+    """A room by itself."""
+    return RoomDetail(**_row(room), create_by=room.created_by, update_by=room.updated_by)
 
 
 def _row(room: Room) -> dict[str, Any]:

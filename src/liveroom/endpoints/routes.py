@@ -29,6 +29,7 @@ from liveroom.endpoints.rooms import (
     UpdatedRoom,
     UpdateRoom,
 )
+from liveroom.endpoints.stream import FollowRooms, StreamEndpoints
 from liveroom.endpoints.wire import Signed
 from liveroom.errors import Code
 
@@ -46,7 +47,8 @@ class Who(StrEnum):
 class Route(Struct, frozen=True):
     """One call. `code` refuses its parameters, `refuses` are the rules' refusals, `done` says success.
 
-    `gone_is_done`: an account that is no more counts as success.
+    `gone_is_done`: an account that is no more counts as success. `resumes`: success is a stream, which
+    goes on after the header Last-Event-ID.
     """
 
     path: str
@@ -58,6 +60,7 @@ class Route(Struct, frozen=True):
     data: Any = None
     refuses: tuple[Code, ...] = ()
     gone_is_done: bool = False
+    resumes: bool = False
 
 
 class Endpoints(Struct, frozen=True):
@@ -67,11 +70,12 @@ class Endpoints(Struct, frozen=True):
     presence: PresenceEndpoints
     rooms: RoomEndpoints
     members: MemberEndpoints
+    streams: StreamEndpoints
 
 
 def routes(to: Endpoints) -> list[Route]:
     """Every call of the contract."""
-    return [*_of_accounts(to.accounts, to.presence), *_of_rooms(to.rooms, to.members)]
+    return [*_of_accounts(to.accounts, to.presence), *_of_rooms(to.rooms, to.members, to.streams)]
 
 
 # fmt: off
@@ -92,7 +96,7 @@ def _of_accounts(account: AccountEndpoints, presence: PresenceEndpoints) -> list
     ]
 
 
-def _of_rooms(room: RoomEndpoints, member: MemberEndpoints) -> list[Route]:
+def _of_rooms(room: RoomEndpoints, member: MemberEndpoints, stream: StreamEndpoints) -> list[Route]:
     visitor = Who.VISITOR
     make, end, ask, leave = Code.RoomCreateParams, Code.RoomDestroyParams, Code.RoomQueryParams, Code.RoomLeaveParams
     verify, limit, gone = Code.SystemVerifyError, Code.UserQueryLimit, Code.RoomNotExists
@@ -106,5 +110,6 @@ def _of_rooms(room: RoomEndpoints, member: MemberEndpoints) -> list[Route]:
         Route("rooms/room_detail", RoomOf, room.detail, visitor, ask, "", RoomDetail, (gone,)),
         Route("rooms/query_room", QueryRoom, room.query, visitor, ask, "", list[RoomRow]),
         Route("rooms/list_users", ListUsers, member.list, visitor, ask, "", list[MemberRow], (gone,)),
+        Route("rooms/stream", FollowRooms, stream.follow, visitor, ask, "", refuses=(gone,), resumes=True),
     ]
 # fmt: on

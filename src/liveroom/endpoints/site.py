@@ -15,13 +15,14 @@ from liveroom.endpoints.envelope import (
     read_body,
     send_answer,
 )
+from liveroom.endpoints.pages import Page
 from liveroom.endpoints.routes import PREFIX
+from liveroom.endpoints.streaming import StreamCall
 from liveroom.errors import Code
 
 STAGES = ("prod", "test", "release", "prepub", "local")
 _SLASHES = re.compile("//+")
 
-Page = Callable[[], Awaitable[Answer | Response]]
 Callback = Callable[[Scope, bytes], Awaitable[Response]]
 
 
@@ -30,7 +31,7 @@ class Site:
 
     def __init__(
         self,
-        calls: Mapping[str, Envelope],
+        calls: Mapping[str, Envelope | StreamCall],
         pages: Mapping[str, Page],
         callbacks: Mapping[str, Callback],
         *,
@@ -46,6 +47,9 @@ class Site:
         self._refusal_status = refusal_status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
         call = self._calls.get(scope["path"])
         if call is not None and self._configured and scope["method"] in {"POST", "GET"}:
             await call(scope, receive, send)
@@ -56,6 +60,15 @@ class Site:
             await call(scope, receive, send)
             return
         await self._other(path, scope, receive, send)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Only the stream is told over a WebSocket; elsewhere the handshake is refused."""
+        call = self._calls.get(self.plain(scope["path"]))
+        if isinstance(call, StreamCall) and self._configured:
+            await call(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close"})
 
     def plain(self, path: str) -> str:
         """The path without stage prefix, doubled and trailing slashes."""

@@ -25,7 +25,10 @@ class MessagingTrouble(Exception):  # noqa: N818 - told as trouble, never raised
 
 
 class Messaging(Protocol):
-    """Every verb is idempotent, answers within 6 s and may raise `MessagingTrouble`, nothing else."""
+    """Every verb answers within 6 s and may raise `MessagingTrouble`, nothing else.
+
+    All but `notify_group` are idempotent.
+    """
 
     name: str
     # Whether there is a vendor whose knowledge may differ from ours.
@@ -45,6 +48,12 @@ class Messaging(Protocol):
 
     async def kick(self, tenant: Tenant, user_id: str) -> None:
         """End the account's connections; UserSigs made before connect no more."""
+
+    async def notify_group(self, tenant: Tenant, group_id: str, text: str) -> None:
+        """Tell everybody in the group this text, of at most 8 KiB; a group that is not there is success.
+
+        Never tried twice here, but what made trouble may have been told: again is at least once.
+        """
 
     async def groups(self, tenant: Tenant, group_ids: Sequence[str]) -> dict[str, bool]:
         """Whether each group (at most 50) is there; one that the vendor could not tell is not named."""

@@ -5,6 +5,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
+from liveroom.events import Event
 from liveroom.model import Member, MemberProfile, Room, RoomQuery
 from liveroom.ports.back_ends import IdSource
 
@@ -21,6 +22,9 @@ class RoomRows(Protocol):
     def account_exists(self, tenant: str, user_id: str) -> bool:
         """Whether the account is there; asked of an order's own user and of a room's heir."""
 
+    def profile(self, tenant: str, user_id: str) -> tuple[str, str]:
+        """Name and avatar of the account of an order that enters."""
+
     def heir(self, tenant: str, room_id: str) -> str | None:
         """Who owns the room when it opens: the account of this id, or who generated it; None: whoever
         opens it. A deleted account is still named (and `account_exists` says False)."""
@@ -33,12 +37,16 @@ class RoomRows(Protocol):
 
 
 class Change(Struct, frozen=True):
-    """What a room rule decided: the answer, and the rows as they are to be written."""
+    """What a room rule decided: the answer, the rows as they are to be written, and what that tells.
+
+    The store numbers the events and writes them in the same transaction.
+    """
 
     outcome: Any = None
     rooms: tuple[Room, ...] = ()
     members: tuple[Member, ...] = ()
     account_deleted: bool = False
+    events: tuple[Event, ...] = ()
 
 
 class RoomOrder(Struct, frozen=True):
@@ -77,6 +85,9 @@ class RoomStore(Protocol):
 
     async def members(self, tenant: str, room_id: str, offset: int, limit: int) -> list[MemberProfile] | None:
         """Who is inside, in order of entering. None: the room is not open."""
+
+    async def snapshot(self, tenant: str, room_id: str, most: int) -> tuple[Room, list[MemberProfile]] | None:
+        """An open room and the first of those inside, as of one moment. None: the room is not open."""
 
     async def generate(self, tenant: str, user_id: str, ids: IdSource) -> str:
         """Set aside an id that is and was no account and no room, owned by `user_id` once it opens."""

@@ -2,11 +2,13 @@
 
 from msgspec.structs import replace
 
+from liveroom.events import ClosedReason, LeftReason
 from liveroom.model import Member, Room, Tenant
 from liveroom.ports.absence import Leaver
 from liveroom.ports.rooms import Change, RoomRows
 from liveroom.services.members import left
 from liveroom.services.rooms import closed, moment_after, seated
+from liveroom.services.telling import Cause, told
 
 
 def went_offline(rows: RoomRows, tenant: Tenant, user_id: str, room_id: str, at: int) -> Change:
@@ -16,7 +18,7 @@ def went_offline(rows: RoomRows, tenant: Tenant, user_id: str, room_id: str, at:
     if before is None or before.place is None or before.offline_since is not None:
         return Change()
     after = replace(before, offline_since=at, leave_at=_leave_at(room, before, tenant, at))
-    return Change(rooms=(seated(room, before, after, tenant, at),), members=(after,))
+    return told(rows, Change(rooms=(seated(room, before, after, tenant, at),), members=(after,)), Cause())
 
 
 def came_online(rows: RoomRows, tenant: Tenant, user_id: str, room_id: str, at: int) -> Change:
@@ -26,7 +28,7 @@ def came_online(rows: RoomRows, tenant: Tenant, user_id: str, room_id: str, at: 
     if before is None or before.place is None or before.offline_since is None:
         return Change()
     after = replace(before, offline_since=None, leave_at=None)
-    return Change(rooms=(seated(room, before, after, tenant, at),), members=(after,))
+    return told(rows, Change(rooms=(seated(room, before, after, tenant, at),), members=(after,)), Cause())
 
 
 def evicted(rows: RoomRows, tenant: Tenant, leaver: Leaver, at: int) -> Change:
@@ -36,7 +38,7 @@ def evicted(rows: RoomRows, tenant: Tenant, leaver: Leaver, at: int) -> Change:
     if before is None or before.leave_at is None or before.leave_at > at:
         return Change(outcome=False)
     room, members = left(rows, room, leaver.user_id, tenant, at)
-    return Change(outcome=True, rooms=(room,), members=tuple(members))
+    return told(rows, Change(outcome=True, rooms=(room,), members=tuple(members)), Cause(left=LeftReason.OFFLINE))
 
 
 def expired(rows: RoomRows, tenant: Tenant, room_id: str, at: int) -> Change:
@@ -44,7 +46,7 @@ def expired(rows: RoomRows, tenant: Tenant, room_id: str, at: int) -> Change:
     room = rows.room(tenant.name, room_id)
     if not room.open or room.close_at is None or room.close_at > at:
         return Change(outcome=False)
-    return Change(outcome=True, rooms=(closed(room),))
+    return told(rows, Change(outcome=True, rooms=(closed(room),)), Cause(closed=ClosedReason.HIDDEN_TOO_LONG))
 
 
 def exited(rows: RoomRows, tenant: Tenant, room_id: str, user_id: str, at: int) -> Change:
@@ -54,7 +56,9 @@ def exited(rows: RoomRows, tenant: Tenant, room_id: str, user_id: str, at: int) 
     if before is None or before.entered_at > at:
         return Change(outcome=False)
     room, members = left(rows, room, user_id, tenant, at)
-    return Change(outcome=bool(members), rooms=(room,), members=tuple(members)) if members else Change(outcome=False)
+    if not members:
+        return Change(outcome=False)
+    return told(rows, Change(outcome=True, rooms=(room,), members=tuple(members)), Cause())
 
 
 def _leave_at(room: Room, member: Member, tenant: Tenant, at: int) -> int | None:

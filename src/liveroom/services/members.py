@@ -4,11 +4,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from liveroom.errors import Code, Refusal, account_gone, room_gone
+from liveroom.events import ClosedReason, LeftReason
 from liveroom.model import Caller, Member, MemberProfile, Room, Tenant
 from liveroom.ports.back_ends import Clock
 from liveroom.ports.rooms import Change, RoomOrder, RoomRows, RoomStore
 from liveroom.services.messaging import MessagingService
 from liveroom.services.rooms import RoomService, closed, opened, rewritten, seated
+from liveroom.services.telling import Cause, told, told_of_deletion
 
 
 class Entry(Struct, frozen=True):
@@ -37,7 +39,8 @@ def enter(rows: RoomRows, entry: Entry) -> Change:
     room, after = _sit_down(room, before, entry)
     if user_id == room.owned_by:
         room = rewritten(room, entry.texts, user_id, entry.at)
-    return Change(outcome=(after.role, opens), rooms=(*rooms, room), members=(*members, after))
+    change = Change(outcome=(after.role, opens), rooms=(*rooms, room), members=(*members, after))
+    return told(rows, change, Cause(by=user_id, left=LeftReason.MOVED))
 
 
 def _sit_down(room: Room, before: Member | None, entry: Entry) -> tuple[Room, Member]:
@@ -88,7 +91,7 @@ def leave(rows: RoomRows, caller: Caller, room_id: str, at: int) -> Change:
     if not room.open:
         return Change()
     room, members = left(rows, room, caller.user_id, caller.tenant, at)
-    return Change(rooms=(room,), members=tuple(members)) if members else Change()
+    return told(rows, Change(rooms=(room,), members=tuple(members)), Cause()) if members else Change()
 
 
 def depart(rows: RoomRows, caller: Caller, at: int) -> Change:
@@ -104,7 +107,9 @@ def depart(rows: RoomRows, caller: Caller, at: int) -> Change:
         after, gone = left(rows, room, user_id, tenant, at)
         rooms.append(after)
         members += gone
-    return Change(outcome=True, rooms=tuple(rooms), members=tuple(members), account_deleted=True)
+    change = Change(outcome=True, rooms=tuple(rooms), members=tuple(members), account_deleted=True)
+    change = told(rows, change, Cause(by=user_id, closed=ClosedReason.OWNER_DELETED))
+    return replace(change, events=(*change.events, told_of_deletion(tenant.name, user_id)))
 
 
 class MemberService:

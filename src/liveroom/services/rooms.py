@@ -8,6 +8,7 @@ from liveroom.model import Caller, Member, Room, RoomQuery, RoomState, Tenant
 from liveroom.ports.back_ends import Clock, IdSource
 from liveroom.ports.rooms import Change, RoomOrder, RoomRows, RoomStore
 from liveroom.services.limits import Limits
+from liveroom.services.telling import Cause, told
 
 OPEN_ROOMS_PER_OWNER = 50
 Text = str | UnsetType
@@ -114,7 +115,7 @@ def destroy(rows: RoomRows, caller: Caller, room_id: str) -> Change:
         return Change()
     if room.owned_by != caller.user_id:
         raise Refusal(Code.SystemVerifyError, "Only the owner may close this room.")
-    return Change(rooms=(closed(room),))
+    return told(rows, Change(rooms=(closed(room),)), Cause(by=caller.user_id))
 
 
 class Update(Struct, frozen=True):
@@ -140,10 +141,10 @@ def update(rows: RoomRows, wish: Update) -> Change:
     room = shown(rewritten(room, texts, user_id, wish.at), tenant, wish.at)
     before = rows.member(room, user_id)
     if wish.role is None or before is None or before.place is None:
-        return Change(outcome=room, rooms=(room,))
+        return told(rows, Change(outcome=room, rooms=(room,)), Cause(by=user_id))
     after = replace(before, role=wish.role, anchor=int(wish.role in tenant.anchor_roles))
     room = seated(room, before, after, tenant, wish.at)
-    return Change(outcome=room, rooms=(room,), members=(after,))
+    return told(rows, Change(outcome=room, rooms=(room,), members=(after,)), Cause(by=user_id))
 
 
 class RoomService:

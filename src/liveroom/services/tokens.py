@@ -125,6 +125,10 @@ class TokenService:
         for sid in [sid for sid, at in self._ended.items() if at < asked_at - FORGET_ENDED_MS]:
             del self._ended[sid]
 
+    def has_ended(self, sid: str) -> bool:
+        """Whether this session is known to have ended within the last minute."""
+        return sid in self._ended
+
     async def note_uses(self) -> None:
         """Write down which sessions were used; called every minute, nobody waits for it."""
         noted = dict(self._used)

@@ -38,6 +38,7 @@ class Group(Struct):
     texts: dict[str, Any] = field(default_factory=dict)
     members: dict[str, None] = field(default_factory=dict)
     randoms: deque[int] = field(default_factory=lambda: deque(maxlen=100))
+    notices: deque[str] = field(default_factory=lambda: deque(maxlen=100))
 
 
 class App(Struct):
@@ -76,6 +77,7 @@ class Cloud:
                         "owner": group.owner,
                         "members": list(group.members),
                         "messages": group.messages,
+                        "notices": list(group.notices),
                     }
                     for group in app.groups.values()
                 },

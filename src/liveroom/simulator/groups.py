@@ -125,9 +125,10 @@ class GroupCommands:
 
     def send_group_system_notification(self, app: App, _: str, asked: Asked) -> Asked:
         group = _group(app, asked)
-        text(asked, "Content", most=MESSAGE_BYTES, code=10004)
+        content = text(asked, "Content", most=MESSAGE_BYTES, code=10004)
         if group.type == LIVE and asked.get("ToMembers_Account"):
             raise Fault(10004, "in an AVChatRoom everybody is told")
+        group.notices.append(content)
         return {}
 
     def get_online_member_num(self, app: App, _: str, asked: Asked) -> Asked:

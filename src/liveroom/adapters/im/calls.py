@@ -30,12 +30,16 @@ def top_code(answer: Answer) -> int:
 
 
 class Call(Struct, frozen=True):
-    """A request; `code` finds the code that counts in its answer, `account` is whom it needs to be known."""
+    """A request; `code` finds the code that counts in its answer, `account` is whom it needs to be known.
+
+    What is to be done `once` is not tried again where it may have been done.
+    """
 
     path: str
     body: Answer
     account: str = ""
     code: Callable[[Answer], int] = top_code
+    once: bool = False
 
     @property
     def command(self) -> str:
@@ -107,6 +111,8 @@ class Calls:
         return Outcome(codes.cure(call.command, code), code, f"{call.command}: {code} {said}".rstrip(), answer)
 
     def _curable(self, call: Call, cure: Cure, deadline: asyncio.Timeout) -> bool:
+        if call.once and cure is Cure.RETRY:
+            return False
         ends = deadline.when() or 0.0
         in_time = ends - asyncio.get_running_loop().time() >= RETRY_NEEDS_S
         return cure in CURABLE and in_time and (cure is not Cure.IMPORT or bool(call.account))

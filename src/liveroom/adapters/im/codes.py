@@ -28,6 +28,7 @@ class Cure(StrEnum):
 SETTLED: dict[str, frozenset[int]] = {
     "create_group": frozenset({10021, 10025}),
     "destroy_group": frozenset({10010, 10015}),
+    "send_group_system_notification": frozenset({10010, 10015}),
     "account_delete": frozenset({70107}),
     "get_group_info": frozenset({10010, 10015}),
     "query_online_status": frozenset({70107}),

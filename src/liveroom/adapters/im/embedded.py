@@ -1,5 +1,6 @@
 """Messaging in the process, without a vendor: for development and tests."""
 
+from collections import deque
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -7,6 +8,7 @@ from msgspec import Struct
 from liveroom.model import Tenant
 
 MOST = 100_000
+MESSAGES = 1_000
 
 
 class Profile(Struct):
@@ -25,6 +27,7 @@ class EmbeddedMessaging:
         self._most = most
         self._groups: dict[tuple[str, str], None] = {}
         self._accounts: dict[tuple[str, str], Profile] = {}
+        self._messages: deque[tuple[str, str, str]] = deque(maxlen=MESSAGES)
 
     async def create_group(self, tenant: Tenant, group_id: str) -> None:
         self._groups.setdefault((tenant.name, group_id), None)
@@ -43,6 +46,10 @@ class EmbeddedMessaging:
 
     async def kick(self, tenant: Tenant, user_id: str) -> None:
         self._account(tenant, user_id).connected = False
+
+    async def notify_group(self, tenant: Tenant, group_id: str, text: str) -> None:
+        if (tenant.name, group_id) in self._groups:
+            self._messages.append((tenant.name, group_id, text))
 
     async def groups(self, tenant: Tenant, group_ids: Sequence[str]) -> dict[str, bool]:
         return {group_id: (tenant.name, group_id) in self._groups for group_id in group_ids}
@@ -65,6 +72,10 @@ class EmbeddedMessaging:
         """Name and picture of an account, for tests."""
         account = self._accounts.get((tenant.name, user_id))
         return None if account is None else (account.nick, account.avatar)
+
+    def messages(self, tenant: Tenant, group_id: str) -> list[str]:
+        """What a group was told last, for tests."""
+        return [text for name, group, text in self._messages if (name, group) == (tenant.name, group_id)]
 
     def _account(self, tenant: Tenant, user_id: str) -> Profile:
         account = self._accounts.setdefault((tenant.name, user_id), Profile())

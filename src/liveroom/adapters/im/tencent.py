@@ -63,6 +63,11 @@ class TencentMessaging:
         body = {"UserID": user_id, "Identifier": user_id}
         await self._calls.make(tenant, Call("im_open_login_svc/kick", body, user_id))
 
+    async def notify_group(self, tenant: Tenant, group_id: str, text: str) -> None:
+        # Not to ToMembers_Account: in an AVChatRoom everybody is told.
+        body = {"GroupId": group_id, "Content": text}
+        await self._calls.make(tenant, Call("group_open_http_svc/send_group_system_notification", body, once=True))
+
     async def groups(self, tenant: Tenant, group_ids: Sequence[str]) -> dict[str, bool]:
         if not group_ids:
             return {}

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import Row, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,13 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from liveroom.adapters.store.dialect import among
 from liveroom.adapters.store.engine import Database, in_steps
 from liveroom.adapters.store.errands import leave_errands
+from liveroom.adapters.store.outbox import Outbox, next_position, written
 from liveroom.adapters.store.sealing import Seal
 from liveroom.adapters.store.sessions import end_sessions_of
 from liveroom.adapters.store.tables import accounts, ids
+from liveroom.events import UserUpdated
 from liveroom.model import Account, Credential
 from liveroom.ports.accounts import NewAccount, Profile
-from liveroom.ports.back_ends import IdSource
+from liveroom.ports.back_ends import Clock, IdSource
 from liveroom.ports.errands import ErrandKind
+from liveroom.ports.outbox import Told
 
 _COLUMNS = [accounts.c[name] for name in Account.__struct_fields__]
 _BY_ID = select(*_COLUMNS).where(among(accounts.c.tenant, accounts.c.user_id))
@@ -28,8 +32,9 @@ _BY_USERNAME = select(*_COLUMNS, accounts.c.salt_key, accounts.c.salt).where(
 _BY_USERNAME_LOCKED = _BY_USERNAME.with_for_update()
 _BY_PHONE = select(*_COLUMNS).where(accounts.c.tenant == bindparam("tenant"), accounts.c.phone == bindparam("phone"))
 _ID_TAKEN = select(ids.c.id).where(ids.c.tenant == bindparam("tenant"), ids.c.id == bindparam("id"))
+_LOG_END = select(accounts.c.position).where(among(accounts.c.tenant, accounts.c.user_id))
 _LOCK = (
-    select(accounts.c.tenant, accounts.c.user_id)
+    select(accounts.c.tenant, accounts.c.user_id, accounts.c.name, accounts.c.avatar, accounts.c.position)
     .where(among(accounts.c.tenant, accounts.c.user_id))
     .order_by(accounts.c.tenant, accounts.c.user_id)
     .with_for_update()
@@ -42,9 +47,9 @@ Key = tuple[str, str]
 CARRIED_OVER = {"name", "avatar"}
 
 
-async def lock_accounts(connection: AsyncConnection, keys: Iterable[Key]) -> set[Key]:
-    """Lock these accounts, in order; answers which there are."""
-    return {(tenant, user_id) for tenant, user_id in await in_steps(connection, _LOCK, sorted(set(keys)))}
+async def lock_accounts(connection: AsyncConnection, keys: Iterable[Key]) -> list[Any]:
+    """Lock these accounts, in order; answers name, avatar and the log's end of those that there are."""
+    return await in_steps(connection, _LOCK, sorted(set(keys)))
 
 
 async def claim_id(connection: AsyncConnection, tenant: str, source: IdSource, kind: str, owner: str) -> str:
@@ -63,8 +68,10 @@ async def claim_id(connection: AsyncConnection, tenant: str, source: IdSource, k
 
 
 class SqlAccounts:
-    def __init__(self, database: Database, seal: Seal) -> None:
+    def __init__(self, database: Database, seal: Seal, outbox: Outbox, clock: Clock) -> None:
         self._database = database
+        self._outbox = outbox
+        self._clock = clock
         self._dialect = database.dialect
         self._seal = seal
         self._by_id = database.looked_up(self._read_by_id)
@@ -79,7 +86,9 @@ class SqlAccounts:
         known = await self.credential(new.tenant, new.username)
         if known is not None and known.salt is None and _unchanged(known.account, profile):
             return known.account, False
-        return await self._database.write(lambda connection: self._vouch(connection, new, profile))
+        account, ended, told = await self._database.write(lambda connection: self._vouch(connection, new, profile))
+        self._outbox.hear(told)
+        return account, ended
 
     async def find(self, tenant: str, user_id: str) -> Account | None:
         return await self._by_id((tenant, user_id))
@@ -96,14 +105,14 @@ class SqlAccounts:
         if known is None or _unchanged(known, profile):
             return known is not None
 
-        async def write(connection: AsyncConnection) -> bool:
+        async def write(connection: AsyncConnection) -> list[Told] | None:
             if not await lock_accounts(connection, [(tenant, user_id)]):
-                return False
-            if facts := _named(profile):
-                await self._change(connection, tenant, user_id, facts)
-            return True
+                return None
+            return await self._rewrite(connection, tenant, user_id, profile)
 
-        return await self._database.write(write)
+        told = await self._database.write(write)
+        self._outbox.hear(told or [])
+        return told is not None
 
     async def _insert(self, connection: AsyncConnection, new: NewAccount, facts: dict[str, Any]) -> Account | None:
         taken = await connection.execute(_BY_USERNAME, {"tenants": [new.tenant], "names": [new.username]})
@@ -124,7 +133,9 @@ class SqlAccounts:
             raise
         return account
 
-    async def _vouch(self, connection: AsyncConnection, new: NewAccount, profile: Profile) -> tuple[Account, bool]:
+    async def _vouch(
+        self, connection: AsyncConnection, new: NewAccount, profile: Profile
+    ) -> tuple[Account, bool, list[Told]]:
         account, ended = await self._insert(connection, new, {}), False
         while account is None:
             known = (
@@ -136,11 +147,34 @@ class SqlAccounts:
             account, ended = Account(*known[: len(_COLUMNS)]), known.salt_key is not None
             if ended:
                 await end_sessions_of(connection, self._database.dialect, [(account.tenant, account.user_id)])
-        facts = _named(profile) | ({"salt_key": None, "salt": None} if ended else {})
-        if facts:
-            await self._change(connection, account.tenant, account.user_id, facts)
+        if ended:
+            await self._change(connection, account.tenant, account.user_id, {"salt_key": None, "salt": None})
+        told = []
+        if not _unchanged(account, profile):
+            told = await self._rewrite(connection, account.tenant, account.user_id, profile)
         fresh = await connection.execute(_BY_ID, {"keys": [(account.tenant, account.user_id)]})
-        return Account(*fresh.one()), ended
+        return Account(*fresh.one()), ended, told
+
+    async def _rewrite(self, connection: AsyncConnection, tenant: str, user_id: str, profile: Profile) -> list[Told]:
+        """Within a transaction that holds the account: it says something else of itself from now on."""
+        key = {"keys": [(tenant, user_id)]}
+        account = Account(*(await connection.execute(_BY_ID, key)).one())
+        if _unchanged(account, profile):
+            return []
+        account = replace(account, **_named(profile))
+        event = UserUpdated(
+            tenant=tenant,
+            user_id=user_id,
+            name=account.name,
+            avatar=account.avatar,
+            tag=account.tag,
+            tag2=account.tag2,
+        )
+        position = next_position((await connection.execute(_LOG_END, key)).scalar_one(), event)
+        await self._change(connection, tenant, user_id, {**_named(profile), "position": position})
+        told = [written(event, user_id, position, self._clock())]
+        await self._outbox.write(connection, told)
+        return told
 
     async def _change(self, connection: AsyncConnection, tenant: str, user_id: str, facts: dict[str, Any]) -> None:
         await connection.execute(

@@ -13,10 +13,13 @@ from liveroom.adapters.store.accounts import delete_accounts, lock_accounts
 from liveroom.adapters.store.dialect import among, upsert
 from liveroom.adapters.store.engine import Database, in_steps
 from liveroom.adapters.store.errands import leave_errands
-from liveroom.adapters.store.locked import Key, LockedRows, member_key
+from liveroom.adapters.store.locked import Key, LockedAccount, LockedRows, member_key
+from liveroom.adapters.store.outbox import Outbox
 from liveroom.adapters.store.tables import finished, ids, members, rooms
 from liveroom.model import Member, Room, RoomState
+from liveroom.ports.back_ends import Clock
 from liveroom.ports.errands import ErrandKind
+from liveroom.ports.outbox import Told
 from liveroom.ports.rooms import RoomOrder
 
 _ROOM = [rooms.c[name] for name in Room.__struct_fields__]
@@ -68,11 +71,20 @@ class _NotPrepared(Exception):  # noqa: N818 - a detour, not a fault
 _Order = tuple[RoomOrder, _Heir | None]
 
 
+class _Decided(Struct, frozen=True):
+    """An order's outcome, and what is told of it."""
+
+    outcome: Any
+    told: list[Told]
+
+
 class RoomChanges:
     """One batch of orders in flight, in one transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, outbox: Outbox, clock: Clock) -> None:
         self._database = database
+        self._outbox = outbox
+        self._clock = clock
         self._dialect = database.dialect
         self._batch: Batch[RoomOrder, Any] = database.batch(self._run)
 
@@ -86,10 +98,13 @@ class RoomChanges:
         while True:
             known = [(order, heirs.get((order.tenant, order.room_id))) for order in orders]
             try:
-                return await self._database.together(self._commit, known)
+                decided = await self._database.together(self._commit, known)
             except _NotPrepared as detour:
                 wanted = sorted(detour.keys)
                 heirs |= await self._database.write(lambda connection: self._prepare(connection, wanted))  # noqa: B023
+            else:
+                self._outbox.hear(_told(decided))
+                return [one.outcome if isinstance(one, _Decided) else one for one in decided]
 
     async def _prepare(self, connection: AsyncConnection, wanted: list[Key]) -> dict[Key, _Heir]:
         """Make sure that the rooms' rows are there to be locked, and read who inherits them."""
@@ -102,11 +117,13 @@ class RoomChanges:
 
     async def _commit(self, connection: AsyncConnection, orders: list[_Order]) -> list[Any]:
         rows = await self._lock(connection, orders)
-        outcomes = [self._decide(rows, order) for order, _ in orders]
+        at = self._clock()
+        decided = [self._decide(rows, order, at) for order, _ in orders]
         await self._write(connection, rows)
-        return outcomes
+        await self._outbox.write(connection, _told(decided))
+        return decided
 
-    def _decide(self, rows: LockedRows, order: RoomOrder) -> Any:
+    def _decide(self, rows: LockedRows, order: RoomOrder, at: int) -> _Decided | Exception:
         """One order's outcome. A refusal, or a fault in a rule, is that order's alone."""
         key = (order.tenant, order.room_id)
         if order.enters and order.room_id and key not in rows.heirs and not rows.room(*key).open:
@@ -115,8 +132,7 @@ class RoomChanges:
             change = order.rule(rows)
         except Exception as error:
             return error
-        rows.apply(order, change)
-        return change.outcome
+        return _Decided(change.outcome, rows.apply(order, change, at))
 
     async def _lock(self, connection: AsyncConnection, orders: list[_Order]) -> LockedRows:
         """Lock users, then rooms, each in order of their keys; read what the rules may ask for."""
@@ -125,12 +141,13 @@ class RoomChanges:
         heirs = {(order.tenant, order.room_id): heir.owner for order, heir in orders if heir is not None}
         owners = {(tenant, owner) for (tenant, _), owner in heirs.items() if owner is not None}
         rows.heirs = heirs
-        rows.accounts = await lock_accounts(connection, entering | owners)
+        locked = await lock_accounts(connection, entering | owners)
+        rows.accounts = {(row.tenant, row.user_id): LockedAccount(*row[2:]) for row in locked}
         rows.others = await self._others(connection, [order for order, _ in orders])
         keys = {(order.tenant, order.room_id) for order, _ in orders if order.room_id}
         keys.update(*rows.others.values())
-        locked = await in_steps(connection, _LOCKED, sorted(keys))
-        rows.rooms = {(row.tenant, row.room_id): Room(*row) for row in locked}
+        found = await in_steps(connection, _LOCKED, sorted(keys))
+        rows.rooms = {(row.tenant, row.room_id): Room(*row) for row in found}
         if heirs:
             counted = await in_steps(connection, _OPEN_OF_OWNER, sorted(entering | owners))
             rows.owned = dict.fromkeys(entering | owners, 0)
@@ -176,6 +193,10 @@ class RoomChanges:
         if rows.deleted:
             await delete_accounts(connection, self._dialect, rows.deleted)
             await in_steps(connection, _DELETE_OF_USERS, rows.deleted)
+
+
+def _told(decided: list[Any]) -> list[Told]:
+    return [told for one in decided if isinstance(one, _Decided) for told in one.told]
 
 
 @cache

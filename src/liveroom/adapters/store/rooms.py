@@ -11,9 +11,10 @@ from liveroom.adapters.store.changes import RoomChanges
 from liveroom.adapters.store.dialect import among
 from liveroom.adapters.store.engine import Database
 from liveroom.adapters.store.locked import Key
+from liveroom.adapters.store.outbox import Outbox
 from liveroom.adapters.store.tables import accounts, finished, members, rooms
 from liveroom.model import MemberProfile, Room, RoomQuery, RoomState
-from liveroom.ports.back_ends import IdSource
+from liveroom.ports.back_ends import Clock, IdSource
 from liveroom.ports.rooms import RoomOrder
 
 # Few enough that MariaDB searches the index rather than reading the table.
@@ -46,15 +47,39 @@ _PAGE_OF_MEMBERS = (
     .limit(bindparam("most"))
     .offset(bindparam("skip"))
 )
+_SNAPSHOT = (
+    select(*_ROOM, members.c.user_id, accounts.c.name, accounts.c.avatar, members.c.role, members.c.offline_since)
+    .join(
+        members,
+        (members.c.tenant == rooms.c.tenant)
+        & (members.c.room_id == rooms.c.room_id)
+        & (members.c.opening == rooms.c.opening)
+        & members.c.place.is_not(None),
+        isouter=True,
+    )
+    .join(
+        accounts,
+        (accounts.c.tenant == members.c.tenant) & (accounts.c.user_id == members.c.user_id),
+        isouter=True,
+    )
+    .where(
+        rooms.c.tenant == bindparam("tenant"),
+        rooms.c.room_id == bindparam("room_id"),
+        rooms.c.state != int(RoomState.CLOSED),
+    )
+    .order_by(members.c.place)
+    .limit(bindparam("most"))
+)
 
 
 class SqlRooms:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, outbox: Outbox, clock: Clock) -> None:
         self._database = database
-        self._changes = RoomChanges(database)
+        self._changes = RoomChanges(database, outbox, clock)
         self._generated = database.grouped(self._generate)
         self._found = database.looked_up(self._find)
         self._pages = database.looked_up(each(self._read_page))
+        self._snapshots = database.looked_up(each(self._read_snapshot))
         self._members = database.looked_up(each(self._read_members), lanes=4)
 
     async def change(self, order: RoomOrder) -> Any:
@@ -71,6 +96,9 @@ class SqlRooms:
         if room is None or not room.open:
             return None
         return await self._members((tenant, room_id, room.opening, offset, limit))
+
+    async def snapshot(self, tenant: str, room_id: str, most: int) -> tuple[Room, list[MemberProfile]] | None:
+        return await self._snapshots((tenant, room_id, most))
 
     async def generate(self, tenant: str, user_id: str, ids: IdSource) -> str:
         return await self._generated((tenant, user_id, ids))
@@ -106,11 +134,20 @@ class SqlRooms:
 
     async def _read_members(self, page: tuple[str, str, int, int, int]) -> list[MemberProfile]:
         values = dict(zip(("tenant", "room_id", "opening", "skip", "most"), page, strict=True))
-        rows = await self._database.read(_PAGE_OF_MEMBERS, values)
-        return [
-            MemberProfile(user_id, name or "", avatar or "", role, offline_since is None)
-            for user_id, name, avatar, role, offline_since in rows
-        ]
+        return [_profile(row) for row in await self._database.read(_PAGE_OF_MEMBERS, values)]
+
+    async def _read_snapshot(self, asked: tuple[str, str, int]) -> tuple[Room, list[MemberProfile]] | None:
+        """One statement, since two would see two moments."""
+        rows = await self._database.read(_SNAPSHOT, dict(zip(("tenant", "room_id", "most"), asked, strict=True)))
+        if not rows:
+            return None
+        inside = [tuple(row)[len(_ROOM) :] for row in rows]
+        return Room(*rows[0][: len(_ROOM)]), [_profile(member) for member in inside if member[0] is not None]
+
+
+def _profile(row: Any) -> MemberProfile:
+    user_id, name, avatar, role, offline_since = row
+    return MemberProfile(user_id, name or "", avatar or "", role, offline_since is None)
 
 
 def _page(query: RoomQuery) -> Select[Any]:

@@ -53,6 +53,8 @@ accounts = Table(
     # The registered salt, sealed; NULL once another back end vouches for the name.
     Column("salt_key", ByteText(16, ascii_only=True)),
     Column("salt", LargeBinary(2048)),
+    # Where the user's log of events ends.
+    _moment("position"),
     UniqueConstraint("tenant", "username", name="accounts_by_username"),
     Index("accounts_by_phone", "tenant", "phone"),
 )
@@ -118,6 +120,8 @@ rooms = Table(
     # NULL while the room is visible or closed; `close_at` is NULL also where it never closes by itself.
     Column("hidden_since", BigInteger),
     Column("close_at", BigInteger),
+    # Where the room's log of events ends, over all its openings.
+    _moment("position"),
     Index("rooms_newest", "tenant", "state", "opened_at", "room_id"),
     Index("rooms_newest_of_category", "tenant", "state", "category", "opened_at", "room_id"),
     Index("rooms_most_joined", "tenant", "state", "joined", "opened_at", "room_id"),
@@ -166,6 +170,52 @@ errands = Table(
     _moment("due_at"),
     _moment("taken_until"),
     Index("errands_due", "due_at"),
+)
+
+# What happened, in the order of each room's and each user's log; `body` is the event as it is told.
+events = Table(
+    "events",
+    metadata,
+    _tenant(),
+    Column("about", ByteText(4, ascii_only=True), primary_key=True),
+    _id("subject", key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", ByteText(24, ascii_only=True), nullable=False),
+    _moment("at"),
+    Column("body", LargeBinary(65_535), nullable=False),
+    Index("events_by_moment", "at"),
+)
+
+# Logs of which a listener has not been told everything.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _tenant(),
+    Column("listener", ByteText(32, ascii_only=True), primary_key=True),
+    Column("about", ByteText(4, ascii_only=True), primary_key=True),
+    _id("subject", key=True),
+    _moment("position"),
+    _moment("mark"),
+    _count("tries"),
+    _moment("failing_since"),
+    _moment("due_at"),
+    _moment("taken_until"),
+    Index("deliveries_due", "tenant", "listener", "due_at"),
+)
+
+# What a listener was not told, however often it was tried.
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    _tenant(),
+    Column("listener", ByteText(32, ascii_only=True), primary_key=True),
+    Column("about", ByteText(4, ascii_only=True), primary_key=True),
+    _id("subject", key=True),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    _moment("died_at"),
+    Column("reason", ByteText(200), nullable=False, server_default=""),
+    Index("dead_letters_by_moment", "died_at"),
 )
 
 # One row a data key that ever sealed a salt: a start that cannot open it is refused.
