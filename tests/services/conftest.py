@@ -12,6 +12,8 @@ import pytest
 
 from liveroom.adapters.store.engine import Database
 from liveroom.adapters.store.migrate import migrate
+from liveroom.model import Caller
+from services.following import Air, Site
 from services.rig import Clock, Process, Setup, counted_ids
 
 
@@ -60,3 +62,35 @@ def process(start: Callable[..., Process]) -> Process:
 def other(start: Callable[..., Process]) -> Process:
     """Another process on the same database."""
     return start()
+
+
+@pytest.fixture
+def air() -> Air:
+    """What the processes of a test tell each other."""
+    return Air()
+
+
+@pytest.fixture
+async def site(start: Callable[..., Process], air: Air) -> AsyncIterator[Site]:
+    """A process with streams."""
+    site = Site(start(), air)
+    yield site
+    await site.streams.close()
+
+
+@pytest.fixture
+async def far(start: Callable[..., Process], air: Air) -> AsyncIterator[Site]:
+    """Another process with streams, on the same database."""
+    site = Site(start(), air)
+    yield site
+    await site.streams.close()
+
+
+@pytest.fixture
+async def ann(site: Site) -> Caller:
+    return await site.sign_up("ann")
+
+
+@pytest.fixture
+async def ben(site: Site) -> Caller:
+    return await site.sign_up("ben")

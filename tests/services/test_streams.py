@@ -4,148 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec import json
 from sqlalchemy import delete
 
-from liveroom.adapters.store.outbox import SqlOutbox
 from liveroom.adapters.store.tables import events
-from liveroom.endpoints.stream import lines
 from liveroom.errors import Code, Refusal
 from liveroom.model import Caller, PresencePolicy, Tenant
-from liveroom.ports.wakeups import Heard
 from liveroom.services import readers
-from liveroom.services.readers import Cursor, EndReason, Reader
-from liveroom.services.streams import StreamService
+from liveroom.services.readers import EndReason, Reader
 from services.days import Day
+from services.following import Air, Client, Site
 from services.rig import DEFAULT, TOKENS, Clock, Process, refused
 
 Start = Callable[..., Process]
-
-
-class Air:
-    """What processes tell each other; a test may hold it back, repeat it, mix it up or lose it."""
-
-    remote = True
-
-    def __init__(self) -> None:
-        self.boxes: list[list[bytes]] = []
-        self.lossy: random.Random | None = None
-
-    def join(self) -> Any:
-        """One process's end."""
-        box: list[bytes] = []
-        self.boxes.append(box)
-        air = self
-
-        class End:
-            remote = True
-
-            async def tell(self, message: bytes) -> None:
-                for other in air.boxes:
-                    for _ in range(air.copies()):
-                        other.append(message)
-
-            async def hear(self, longest_s: float) -> Heard:
-                await asyncio.sleep(0)
-                messages, box[:] = list(box), []
-                if air.lossy is not None:
-                    air.lossy.shuffle(messages)
-                return Heard(messages)
-
-            async def close(self) -> None:
-                return
-
-        return End()
-
-    def copies(self) -> int:
-        return 1 if self.lossy is None else self.lossy.choice((0, 1, 1, 2))
-
-
-class Site:
-    """A process with its streams."""
-
-    def __init__(self, process: Process, air: Air) -> None:
-        self.process = process
-        outbox = SqlOutbox(process.database)
-        self.streams = StreamService(
-            process.room_store, outbox, air.join(), process.presence, process.tokens, process.clock
-        )
-        process.outbox.hear = self.streams.hear
-
-    async def sign_up(self, name: str, tenant: Tenant = DEFAULT) -> Caller:
-        return await self.process.sign_up(name, tenant)
-
-    async def follow(self, caller: Caller, *room_ids: str, since: str = "") -> Client:
-        cursors = [Cursor(*map(int, text.split("."))) for text in since.split("_")] if since else []
-        return Client(await self.streams.follow_rooms(caller, TOKENS[caller.sid], room_ids, cursors))
-
-    async def lobby(self, caller: Caller, category: str) -> Client:
-        return Client(await self.streams.follow_lobby(caller, TOKENS[caller.sid], category))
-
-    async def settle(self) -> None:
-        """Let everything that was told arrive."""
-        for _ in range(3):
-            await asyncio.sleep(0.01)
-            await self.streams.listen()
-            await self.streams.show_lobbies()
-
-
-class Client:
-    """A reader as an app is one: it keeps what it was told."""
-
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
-        self.told: list[dict[str, Any]] = []
-        self.id = ""
-
-    async def read(self) -> list[dict[str, Any]]:
-        """What has come since, merged messages taken apart."""
-        fresh: list[dict[str, Any]] = []
-        while self.reader._queue:
-            for line in lines(self.reader, await self.reader.read()):
-                body = json.decode(line.body)
-                fresh += body["events"] if body["kind"] == "changes" else [body]
-                self.id = line.id or self.id
-        self.told += fresh
-        return fresh
-
-    async def kinds(self) -> list[str]:
-        return [body["kind"] for body in await self.read()]
-
-
-@pytest.fixture
-def air() -> Air:
-    return Air()
-
-
-@pytest.fixture
-async def site(start: Start, air: Air) -> AsyncIterator[Site]:
-    site = Site(start(), air)
-    yield site
-    await site.streams.close()
-
-
-@pytest.fixture
-async def other(start: Start, air: Air) -> AsyncIterator[Site]:
-    site = Site(start(), air)
-    yield site
-    await site.streams.close()
-
-
-@pytest.fixture
-async def ann(site: Site) -> Caller:
-    return await site.sign_up("ann")
-
-
-@pytest.fixture
-async def ben(site: Site) -> Caller:
-    return await site.sign_up("ben")
 
 
 async def test_what_there_is_then_what_changes(site: Site, ann: Caller, ben: Caller) -> None:
@@ -169,30 +45,30 @@ async def test_what_there_is_then_what_changes(site: Site, ann: Caller, ben: Cal
     assert client.id == "1.5"
 
 
-async def test_what_another_process_does(site: Site, other: Site, ann: Caller, ben: Caller) -> None:
+async def test_what_another_process_does(site: Site, far: Site, ann: Caller, ben: Caller) -> None:
     await site.process.enter(ann, "r")
-    client = await other.follow(ben, "r")
+    client = await far.follow(ben, "r")
     await site.process.enter(ben, "r")
     assert await client.kinds() == ["snapshot"]
-    await other.settle()
+    await far.settle()
     assert await client.kinds() == ["member.entered"]
 
 
-async def test_a_wake_up_that_was_lost(site: Site, other: Site, air: Air, ann: Caller, clock: Clock) -> None:
+async def test_a_wake_up_that_was_lost(site: Site, far: Site, air: Air, ann: Caller, clock: Clock) -> None:
     """The next one shows that something is missing; without one the comparison with SQL does."""
     await site.process.enter(ann, "r")
-    client = await other.follow(ann, "r")
+    client = await far.follow(ann, "r")
     await site.process.update(ann, "r", title="1")
     await asyncio.sleep(0.01)
     air.boxes[1].clear()
     await site.process.update(ann, "r", title="2")
-    await other.settle()
+    await far.settle()
     assert [told.get("title") for told in (await client.read())[1:]] == ["1", "2"]
     await site.process.update(ann, "r", title="3")
     await asyncio.sleep(0.01)
     air.boxes[1].clear()
     clock.pass_s(6)
-    await other.streams.check()
+    await far.streams.check()
     await asyncio.sleep(0.05)
     assert [told["title"] for told in await client.read()] == ["3"]
 
@@ -229,10 +105,10 @@ async def test_resuming_in_another_opening_or_without_the_events(site: Site, ann
 
 
 async def test_events_that_are_gone_before_they_were_passed_on(
-    site: Site, other: Site, air: Air, ann: Caller, clock: Clock
+    site: Site, far: Site, air: Air, ann: Caller, clock: Clock
 ) -> None:
     await site.process.enter(ann, "r")
-    client = await other.follow(ann, "r")
+    client = await far.follow(ann, "r")
     await client.read()
     for title in "ab":
         await site.process.update(ann, "r", title=title)
@@ -241,7 +117,7 @@ async def test_events_that_are_gone_before_they_were_passed_on(
     async with site.process.database.engine.begin() as connection:
         await connection.execute(delete(events).where(events.c.position <= 3 << 32))
     clock.pass_s(6)
-    await other.streams.check()
+    await far.streams.check()
     await asyncio.sleep(0.05)
     (snapshot,) = await client.read()
     assert (snapshot["kind"], snapshot["room"]["title"], snapshot["version"]) == ("snapshot", "b", 4)
@@ -375,11 +251,11 @@ STEPS = st.lists(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, seed=st.integers(0, 10**6))
 async def test_a_reader_always_ends_with_what_there_is(
-    site: Site, other: Site, air: Air, ann: Caller, ben: Caller, clock: Clock, steps: Any, seed: int
+    site: Site, far: Site, air: Air, ann: Caller, ben: Caller, clock: Clock, steps: Any, seed: int
 ) -> None:
     """Wake-ups are lost, come twice and in any order; readers come, go, and come back where they were."""
     air.lossy = random.Random(seed)
-    users, room_id, sites = [ann, ben, ann], f"r{seed}-{random.randrange(10**9)}", [site, other]
+    users, room_id, sites = [ann, ben, ann], f"r{seed}-{random.randrange(10**9)}", [site, far]
     clients: list[Client] = []
     for number, verb in steps:
         here, user = sites[number % 2], users[number]
@@ -447,65 +323,3 @@ def _check(client: Client, room: Any, profiles: Any) -> None:
     assert room.position >> 32 == version
     if members is not None:
         assert list(members) == [profile.user_id for profile in profiles]
-
-
-async def test_a_lobby(site: Site, ann: Caller, ben: Caller, clock: Clock) -> None:
-    await site.process.enter(ann, "r", category="live", title="one")
-    client = await site.lobby(ben, "live")
-    (snapshot,) = await client.read()
-    assert [room["roomId"] for room in snapshot["rooms"]] == ["r"]
-    await site.process.enter(ben, "s", category="live")
-    await site.process.update(ann, "r", title="two")
-    await site.process.enter(ben, "other", category="dark")
-    await site.settle()
-    told = {body["roomId"]: body for body in await client.read()}
-    assert told.keys() == {"r", "s"}
-    assert told["r"]["room"]["title"] == "two"
-    await site.process.update(ann, "r", category="dark")
-    await site.process.rooms.destroy(ben, "s")
-    await site.settle()
-    assert sorted((body["kind"], body["roomId"]) for body in await client.read()) == [
-        ("lobby.gone", "r"),
-        ("lobby.gone", "s"),
-    ]
-    await site.process.update(ann, "r", category="live")
-    await site.settle()
-    assert await client.kinds() == ["lobby.room"]
-
-
-async def test_counts_in_a_lobby(site: Site, ann: Caller, ben: Caller, clock: Clock) -> None:
-    """At most once a second for each room, and the last ones do arrive."""
-    await site.process.enter(ann, "r", category="live")
-    client = await site.lobby(ann, "live")
-    await client.read()
-    counts: list[int] = []
-    for _ in range(40):
-        await site.process.enter(ben, "r")
-        await site.settle()
-        await site.process.members.leave(ben, "r")
-        await site.settle()
-        counts += [body["room"]["nnUsers"] for body in await client.read()]
-        clock.pass_s(0)
-        clock.now += 100
-    assert 3 <= len(counts) <= 5
-    await site.process.enter(ben, "r")
-    clock.now += 1_000
-    await site.settle()
-    assert (await client.read())[-1]["room"]["nnUsers"] == 2
-
-
-async def test_a_lobby_of_another_process_and_after_a_gap(
-    site: Site, other: Site, air: Air, ann: Caller, clock: Clock
-) -> None:
-    client = await other.lobby(ann, "live")
-    assert await client.kinds() == ["snapshot"]
-    await site.process.enter(ann, "r", category="live")
-    await other.settle()
-    assert await client.kinds() == ["lobby.room"]
-    await site.process.rooms.destroy(ann, "r")
-    await asyncio.sleep(0.01)
-    air.boxes[1].clear()
-    other.streams._checked_at = 0  # as after a gap
-    await other.streams.check()
-    (snapshot,) = await client.read()
-    assert (snapshot["kind"], snapshot["rooms"]) == ("snapshot", [])

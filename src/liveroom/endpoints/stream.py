@@ -163,9 +163,10 @@ def _merged(reader: Reader, changes: list[Changed | LobbyChanged]) -> list[Line]
     if len(changes) < 2:
         return [_line(reader, change) for change in changes]
     parts = [_line(reader, change) for change in changes]
-    last = parts[-1]
+    # Hints have no id; whoever resumes goes on after the last that has one.
+    last_id = next((part.id for part in reversed(parts) if part.id), "")
     head = b'{"kind":"changes","version":%d,"events":[' % _version(changes[-1])
-    return [Line(last.id, head + b",".join(part.body for part in parts) + b"]}")]
+    return [Line(last_id, head + b",".join(part.body for part in parts) + b"]}")]
 
 
 def _line(reader: Reader, message: Message) -> Line:

@@ -38,8 +38,6 @@ class StreamCall:
         except Gone:
             return
         self._envelope.count(scope, answer, time.perf_counter() - began)
-        if socket:
-            await send({"type": "websocket.accept"})
         reader = answer.data
         if not isinstance(reader, Reader):
             await _refuse(scope, send, answer, head)
@@ -60,6 +58,8 @@ class StreamCall:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _talk(self, reader: Reader, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+
         async def tell(messages: list[Message]) -> None:
             for line in lines(reader, messages):
                 await send({"type": "websocket.send", "text": _with_id(line).decode()})
@@ -123,5 +123,6 @@ async def _refuse(scope: Scope, send: Send, answer: Answer, head: Head) -> None:
     if scope["type"] != "websocket":
         await send_answer(scope, send, answer, head.request_id)
         return
+    await send({"type": "websocket.accept"})
     await send({"type": "websocket.send", "text": encoded(answer, head.request_id).decode()})
     await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": answer.name})

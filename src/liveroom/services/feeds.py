@@ -13,6 +13,7 @@ from liveroom.ports.outbox import HINT_BITS, OutboxStore, Told, position_of
 from liveroom.ports.rooms import RoomStore
 from liveroom.services.readers import (
     CLOSED,
+    Absent,
     Changed,
     Cursor,
     EndReason,
@@ -49,26 +50,24 @@ class RoomFeed:
         self._log = (key[0], About.ROOM, key[1])
         self._rooms = rooms
         self._outbox = outbox
+        # Every reader that has begun has been told at least as much; some began further on.
         self._version: int | None = None
         self._wanted = 0
-        self._closed = 0
         self._reading: asyncio.Task[None] | None = None
 
     async def begin(self, reader: Reader, place: Place, since: Cursor | None) -> bool:
-        """Let a reader in: from where it was, or with a snapshot. False: there is nothing to follow."""
-        self.readers[reader] = place
+        """Let one of `readers` begin: where it was, or with a snapshot. False: there is nothing to follow."""
         began = await self._resume(reader, place, since) if since is not None else None
         if began is None:
             began = await self._show(reader, place)
         if began is None:
             self.readers.pop(reader, None)
             return False
-        # What the reader has been told is the least that this feed knows.
-        self._version = max(self._version or 0, began)
+        known = began if self._version is None else self._version
+        self._version = min(known, began)
+        self._wanted = max(self._wanted, known, began)
         if self._wanted > self._version:
             self._read_on()
-        if self._closed > began and reader in self.readers:
-            self._leave(reader)
         return True
 
     def hear(self, told: Sequence[Told]) -> None:
@@ -86,20 +85,28 @@ class RoomFeed:
             self._read_on()
 
     def finish(self) -> None:
-        """Nobody follows any more."""
-        if self._reading is not None:
-            self._reading.cancel()
+        """Nobody follows any more; a read that is under way comes to its end."""
+        self._version = None
 
     def _pass_on(self, told: Told) -> None:
         self._version = told.version
         cursor = Cursor(_opening_of(told.body).opening, told.version)
         change = Changed(told=told, cursor=cursor)
-        if told.kind == CLOSED:
-            self._closed = told.version
         for reader, place in list(self.readers.items()):
-            reader.put_change(place, change)
-            if told.kind == CLOSED and place.floor is not None:
-                self._leave(reader)
+            self._give(reader, place, change)
+
+    def _give(self, reader: Reader, place: Place, change: Changed) -> None:
+        """An event for one reader; the closing is its last."""
+        if reader.put_change(place, change) and change.told.kind == CLOSED:
+            self._leave(reader)
+
+    def _begin(
+        self, reader: Reader, place: Place, first: Message, cursor: Cursor, missed: Sequence[Changed] = ()
+    ) -> None:
+        waiting = reader.begin(place, first, cursor, len(missed))
+        for change in [*missed, *waiting]:
+            if reader in self.readers:
+                self._give(reader, place, change)
 
     def _leave(self, reader: Reader) -> None:
         """This room is over for a reader; without another one its stream is, too."""
@@ -123,63 +130,66 @@ class RoomFeed:
             log.exception("a fault in reading a room's log")
 
     async def _step(self, version: int) -> bool:
-        """Read some of what is missing; False: there is no more than that."""
+        """Read some of what is missing; False: it led nowhere."""
         told = await self._outbox.after(self._log, position_of(version + 1) - 1, STEP)
         if self._version != version:
             return True
-        if told and told[0].version > version + 1:
+        if not told or told[0].position != position_of(version + 1):
             await self._start_over()
-            return True
         for one in told:
             if one.version == (self._version or 0) + one.numbered:
                 self._pass_on(one)
-        return bool(told)
+        return self._version != version
 
     async def _start_over(self) -> None:
-        """Events are gone: everybody is shown the room as it is."""
-        readers = list(self.readers.items())
-        for reader, place in readers:
-            reader.restart(place)
-        self._version, versions = None, []
-        for reader, place in readers:
-            version = await self._show(reader, place)
-            if version is None:
+        """Events are gone: whoever has not been told of them is shown the room as it is."""
+        snapshot = await self._snapshot()
+        begun = [(reader, place) for reader, place in self.readers.items() if place.floor is not None]
+        if snapshot is None:
+            for reader, _ in begun:
+                if len(reader.places) > 1:
+                    reader.put(Absent(room_id=self.key[1]))
                 self._leave(reader)
-            else:
-                versions.append(version)
-        self._version = max(versions, default=None)
+            self._version = None
+            return
+        for reader, place in begun:
+            if (place.floor or 0) < snapshot.cursor.version:
+                self._begin(reader, place, snapshot, snapshot.cursor)
+        self._version = max(self._version or 0, snapshot.cursor.version)
 
     async def _show(self, reader: Reader, place: Place) -> int | None:
+        snapshot = await self._snapshot()
+        if snapshot is None:
+            return None
+        self._begin(reader, place, snapshot, snapshot.cursor)
+        return snapshot.cursor.version
+
+    async def _snapshot(self) -> Snapshot | None:
         found = await self._rooms.snapshot(*self.key, FIRST_MEMBERS)
         if found is None:
             return None
         room, members = found
-        cursor = Cursor(room.opening, version_of(room))
-        reader.begin(place, [Snapshot(room=room, members=members, cursor=cursor)], cursor)
-        return cursor.version
+        return Snapshot(room=room, members=members, cursor=Cursor(room.opening, version_of(room)))
 
     async def _resume(self, reader: Reader, place: Place, since: Cursor) -> int | None:
         """Let the reader go on where it was, if everything since is still there, and of the same opening."""
-        room = await self._rooms.find(*self.key)
-        if room is None or since.opening not in {0, room.opening} or not self._within(room, since):
+        room, most = await self._rooms.find(*self.key), MOST_RESUMED // len(reader.places)
+        if room is None or since.opening not in {0, room.opening} or not self._within(room, since, most):
             return None
-        told = await self._outbox.after(self._log, position_of(since.version + 1) - 1, 2 * MOST_RESUMED)
+        told = await self._outbox.after(self._log, position_of(since.version + 1) - 1, 2 * most)
         versions = [one.version for one in told if one.numbered]
         complete = versions == list(range(since.version + 1, since.version + 1 + len(versions)))
         if not complete or since.version + len(versions) < version_of(room) or any(one.kind == OPENED for one in told):
             return None
-        changes: list[Message] = [Changed(told=one, cursor=Cursor(room.opening, one.version)) for one in told]
-        at = Cursor(room.opening, since.version + len(versions))
-        first = Resumed(room_id=room.room_id, cursor=Cursor(room.opening, since.version))
-        reader.begin(place, [first, *changes], at)
-        if told and told[-1].kind == CLOSED:
-            self._leave(reader)
-        return at.version
+        at = Cursor(room.opening, since.version)
+        missed = [Changed(told=one, cursor=Cursor(room.opening, one.version)) for one in told]
+        self._begin(reader, place, Resumed(room_id=room.room_id, cursor=at), at, missed)
+        return since.version + len(versions)
 
-    def _within(self, room: Room, since: Cursor) -> bool:
+    def _within(self, room: Room, since: Cursor, most: int) -> bool:
         """Whether there can be something between the cursor and now that is worth reading."""
         behind = version_of(room) - since.version
-        return 0 <= behind <= MOST_RESUMED and (room.open or behind > 0)
+        return 0 <= behind <= most and (room.open or behind > 0)
 
 
 def version_of(room: Room) -> int:

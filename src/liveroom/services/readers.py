@@ -10,6 +10,7 @@ from liveroom.model import Caller, MemberProfile, Room
 from liveroom.ports.outbox import Told
 
 MOST_WAITING = 1_000
+SEEN_MS = 5_000
 CLOSED = str(RoomClosed.__struct_config__.tag)
 
 
@@ -110,6 +111,7 @@ class Place:
 
     def __init__(self, index: int) -> None:
         self.index = index
+        # The version of what was put last.
         self.floor: int | None = None
         # How far what was sent goes.
         self.cursor = Cursor(0, 0)
@@ -131,6 +133,7 @@ class Reader:
         self.open_places = places
         self.ended: EndReason | None = None
         self._queue: list[Message] = []
+        self._most = MOST_WAITING
         self._awaited: asyncio.Future[None] | None = None
         self._sending: asyncio.Task[None] | None = None
 
@@ -138,6 +141,12 @@ class Reader:
     def cursors(self) -> str:
         """Where it is, as the id of a message."""
         return "_".join(str(place.cursor) for place in self.places)
+
+    @property
+    def seen_every_ms(self) -> int:
+        """How often it counts as a sign of life: often enough for the shortest silence."""
+        shortest_ms = self.caller.tenant.presence.beat_timeout_s * 1_000 or SEEN_MS
+        return min(SEEN_MS, shortest_ms // 3)
 
     def pass_by(self, room_id: str, cursor: Cursor) -> None:
         """What goes out now brings it so far in this room."""
@@ -148,34 +157,32 @@ class Reader:
         """To be sent, in order."""
         if self.ended is not None:
             return
-        if len(self._queue) >= MOST_WAITING:
+        if len(self._queue) >= self._most:
             self.end(EndReason.SLOW)
             return
         self._queue.append(message)
         self._wake()
 
-    def put_change(self, place: Place, change: Changed) -> None:
-        """An event of one of its rooms, unless it has been told of it."""
+    def put_change(self, place: Place, change: Changed) -> bool:
+        """An event of one of its rooms, if it is the next that it has to be told; whether it was."""
         if place.floor is None:
             place.waiting.append(change)
             if len(place.waiting) > MOST_WAITING:
                 self.end(EndReason.SLOW)
-        elif change.told.version > place.floor or (not change.told.numbered and change.told.version == place.floor):
+        elif change.told.version == place.floor + change.told.numbered:
+            place.floor = change.told.version
             self.put(change)
+            return True
+        return False
 
-    def begin(self, place: Place, messages: list[Message], cursor: Cursor) -> None:
-        """Tell where it begins in one of its rooms; what has happened meanwhile follows."""
+    def begin(self, place: Place, first: Message, cursor: Cursor, missed: int) -> list[Changed]:
+        """Tell where it begins in one of its rooms; what it missed comes at once. Answers what happened meanwhile."""
         place.floor = cursor.version
-        for message in messages:
-            self.put(message)
+        # Nobody is slow for what was never sent before.
+        self._most += 1 + missed
+        self.put(first)
         waiting, place.waiting = place.waiting, []
-        for change in waiting:
-            self.put_change(place, change)
-
-    def restart(self, place: Place) -> None:
-        """It has to be told anew where it is in this room: events are gone."""
-        place.floor = None
-        place.waiting = []
+        return waiting
 
     def end(self, reason: EndReason) -> None:
         """Send nothing more but why; whoever does not take what is sent is cut off."""
@@ -199,6 +206,7 @@ class Reader:
             finally:
                 self._awaited = None
         messages, self._queue = self._queue, []
+        self._most = MOST_WAITING
         return messages
 
     def _wake(self) -> None:

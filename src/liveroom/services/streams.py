@@ -18,7 +18,7 @@ from liveroom.ports.wakeups import Wakeups
 from liveroom.services.feeds import RoomFeed
 from liveroom.services.lobbies import Lobby
 from liveroom.services.presence import PresenceService
-from liveroom.services.readers import Absent, Beat, Cursor, EndReason, Reader
+from liveroom.services.readers import Absent, Beat, Cursor, EndReason, Place, Reader
 from liveroom.services.together import all_of
 from liveroom.services.tokens import TokenService
 
@@ -29,7 +29,6 @@ HEAR_S = 0.5
 CHECK_MS = 5_000
 CHECK_DEAF_MS = 500
 BEAT_MS = 15_000
-SEEN_MS = 5_000
 TOKEN_MS = 60_000
 
 Key = tuple[str, str]
@@ -93,7 +92,7 @@ class StreamService:
         reader = await self._admitted(caller, token, keys, len(keys))
         try:
             begun = await all_of(
-                self._feed(key).begin(reader, place, since[place.index] if since else None)
+                self._feed(key, reader, place).begin(reader, place, since[place.index] if since else None)
                 for place, key in zip(reader.places, keys, strict=True)
             )
             if not any(begun):
@@ -143,12 +142,9 @@ class StreamService:
         except Exception:
             # It has committed, and whoever asked for it is to hear so.
             log.exception("a fault in telling streams")
-        if not self._wakeups.remote or not told:
-            return
-        if len(self._untold) < MOST_UNTOLD:
+        if self._wakeups.remote and len(self._untold) < MOST_UNTOLD:
             self._untold += told
-        if self._telling is None or self._telling.done():
-            self._telling = asyncio.create_task(self._tell())
+        self._tell_others()
 
     async def listen(self) -> None:
         """Hear what other processes tell; called again and again, and waits by itself."""
@@ -172,15 +168,17 @@ class StreamService:
     async def check(self) -> None:
         """Compare with the database, in case a wake-up was lost; called several times a second."""
         now = self._clock()
-        if not self._wakeups.remote or now - self._checked_at < (CHECK_DEAF_MS if self._deaf else CHECK_MS):
+        if now - self._checked_at < (CHECK_DEAF_MS if self._deaf else CHECK_MS):
             return
-        first, self._checked_at = self._checked_at == 0, now
+        for lobby in self._lobbies.values():
+            lobby.stale |= self._deaf or self._checked_at == 0
+        self._checked_at = now
+        self._tell_others()
         versions = await self._outbox.versions(list(self._feeds))
         for key, version in versions.items():
             if feed := self._feeds.get(key):
                 feed.behind(version)
-        if first or self._deaf:
-            await all_of(lobby.refresh() for lobby in list(self._lobbies.values()))
+        await all_of(lobby.refresh() for lobby in list(self._lobbies.values()) if lobby.stale)
 
     async def show_lobbies(self) -> None:
         """Tell the lobbies what changed; called several times a second."""
@@ -246,7 +244,7 @@ class StreamService:
             due.beat_at = now + BEAT_MS
             reader.put(Beat())
         if due.seen_at <= now:
-            due.seen_at = now + _seen_ms(reader.caller)
+            due.seen_at = now + reader.seen_every_ms
             self._presence.called(reader.caller)
         if due.token_at <= now:
             due.token_at = now + TOKEN_MS
@@ -262,10 +260,11 @@ class StreamService:
             else:
                 log.warning("a stream's token is looked at later: %s", refusal.message)
 
-    def _feed(self, key: Key) -> RoomFeed:
-        if key not in self._feeds:
-            self._feeds[key] = RoomFeed(key, self._rooms, self._outbox)
-        return self._feeds[key]
+    def _feed(self, key: Key, reader: Reader, place: Place) -> RoomFeed:
+        """The feed of a room, which from now on somebody follows."""
+        feed = self._feeds.setdefault(key, RoomFeed(key, self._rooms, self._outbox))
+        feed.readers[reader] = place
+        return feed
 
     def _dispatch(self, told: Sequence[Told]) -> None:
         if not self._feeds and not self._lobbies:
@@ -280,6 +279,10 @@ class StreamService:
             if one.numbered and one.tenant in tenants:
                 self._dirty[key] = None
 
+    def _tell_others(self) -> None:
+        if self._untold and (self._telling is None or self._telling.done()):
+            self._telling = asyncio.create_task(self._tell())
+
     async def _tell(self) -> None:
         """While one message is under way, what happens gathers in the next."""
         while self._untold:
@@ -287,12 +290,7 @@ class StreamService:
             try:
                 await self._wakeups.tell(_encode(_Wake(self._node, told)))
             except Refusal as refusal:
-                # The others find it when they compare with the database.
-                log.warning("other processes were not told: %s", refusal.message)
-                self._untold.clear()
-
-
-def _seen_ms(caller: Caller) -> int:
-    """How often a stream counts as a sign of life: often enough for the shortest silence."""
-    shortest_ms = caller.tenant.presence.beat_timeout_s * 1_000 or SEEN_MS
-    return min(SEEN_MS, shortest_ms // 3)
+                # The others find it when they compare with the database, but for their lobbies.
+                log.warning("other processes are told later: %s", refusal.message)
+                self._untold = told + self._untold
+                return
