@@ -21,10 +21,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-sys.path[:0] = [str(Path(__file__).parent.parent / "tests"), str(Path(__file__).parent.parent / "tests" / "contract")]
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from nodes import Node
-
+from contract.nodes import Node
 from liveroom.adapters.store.deliveries import Listener
 from liveroom.adapters.store.migrate import migrate
 from liveroom.adapters.store.outbox import Outbox
